@@ -1,0 +1,77 @@
+"""What a set of photos is, before any tensor exists: names, annotations, and a way to read a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Hold one instance as its annotator gave it.
+
+    Attributes:
+        id: unique in the set.
+        category_id: COCO category id, or one of the set's own.
+        bbox: x, y, width, height in pixels of the photo after its EXIF rotation, not rounded.
+        area: of the annotated region in pixels, the annotator's own figure.
+        crowd: True for a group that is marked as one.
+        score: of a detection; None for an annotation.
+        segmentation: COCO polygons or run lengths, as read; None where there is none.
+    """
+
+    id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float
+    crowd: bool = False
+    score: float | None = None
+    segmentation: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """Name one picture of a set.
+
+    Attributes:
+        key: path relative to the data root without suffix, `/` between folders; for `synthetic` the scene's name.
+        annotations: its instances, in the order of their file.
+        label: class index, -1 where unknown.
+    """
+
+    key: str
+    annotations: tuple[Annotation, ...] = ()
+    label: int = -1
+
+
+class PhotoSource(Protocol):
+    """Give the pictures of one split of a dataset. Knows no torch."""
+
+    @property
+    def photos(self) -> Sequence[Photo]:
+        """All pictures, sorted by key."""
+        ...
+
+    @property
+    def categories(self) -> Mapping[int, str]:
+        """Names of the annotations' category ids; empty where there are no annotations."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the picture labels, by index; empty where pictures have no label."""
+        ...
+
+    def read(self, key: str) -> NDArray[np.uint8]:
+        """Return the picture as (H, W, 3) uint8 sRGB, EXIF rotation applied.
+
+        Raises:
+            datamodules.images.ImageError: The file is missing, broken or refused.
+        """
+        ...
+
+    def digest(self) -> str:
+        """Return the sha256 over names, picture bytes and annotations, in hexadecimal. Reads every file."""
+        ...
