@@ -80,9 +80,7 @@ class Colorizer(pl.LightningModule):
         size = self.input_size
         if size is None or gray.light.shape[-2:] == (size, size):
             return gray
-        light = functional.interpolate(
-            gray.light, (size, size), mode="bilinear", align_corners=False, antialias=True
-        )
+        light = functional.interpolate(gray.light, (size, size), mode="bilinear", align_corners=False, antialias=True)
         return replace(gray, light=light)
 
     def setup(self, stage: str) -> None:
