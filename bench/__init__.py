@@ -1,0 +1,1 @@
+"""Names, files, scores, tables and dashboards of the colorization benchmark."""

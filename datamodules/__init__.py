@@ -1,0 +1,1 @@
+"""Images, boxes, colour, and the sets of photos that methods are trained and scored on."""

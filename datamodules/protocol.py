@@ -61,7 +61,7 @@ class Protocol(BaseModel):
         return picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def resized(self, size: int) -> "Protocol":
-        """Return the same geometry at another side length, as training at a smaller size wants it. It has no public id."""
+        """Return the same geometry at another side length, for training at a smaller size; its id is not public."""
         return self.model_copy(update={"id": f"{self.id}@{size}", "size": size, "resample": "pil-bilinear"})
 
 

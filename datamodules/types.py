@@ -57,8 +57,8 @@ class GrayBatch:
         key: names of the B pictures.
         light: (B, 1, H, W) float32, L* in [0, 100].
         boxes: one `Boxes` a picture.
-        crops: (sum K, 1, S, S) float32, L* in [0, 100]: each box cut from the photo at its own resolution and stretched to
-            S x S, picture after picture; (0, 1, S, S) without boxes or where the method asked for no crops.
+        crops: (sum K, 1, S, S) float32, L* in [0, 100]: each box cut from the photo at its own resolution and stretched
+            to S x S, picture after picture; (0, 1, S, S) without boxes or where the method asked for no crops.
         guide: (B, 3, H, W) float32, hints of the guided tracks (a*, b*, mask); None elsewhere.
     """
 

@@ -1,0 +1,1 @@
+"""Colorization methods, their networks and losses, and instance detectors."""

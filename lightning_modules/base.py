@@ -58,7 +58,7 @@ class Colorizer(pl.LightningModule):
         """Fill networks that no weights were loaded for from those named in `loaded`, before training begins."""
 
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
-        """Learn from the training photos what gradient descent does not: colour banks, priors. Called before training."""
+        """Learn from the training photos what gradient descent does not: colour banks, priors."""
 
     def forward(self, gray: GrayBatch) -> Tensor:
         """Return the chroma of a batch.
