@@ -1,0 +1,65 @@
+"""From a `class_path` tree to an object, through an allow-list: YAML may name our classes and torch's parts only."""
+
+from typing import Any, TypeVar
+
+import jsonargparse
+import pytorch_lightning as pl
+from torch import nn
+
+from bench.catalog import Tree
+from bench.errors import UsageError
+from datamodules.photo_data import PhotoDataModule
+from lightning_modules.base import Colorizer
+
+Built = TypeVar("Built", bound=pl.LightningModule | pl.LightningDataModule | nn.Module)
+
+ALLOWED = (
+    "bench.panels",
+    "datamodules",
+    "lightning_modules",
+    "pytorch_lightning.callbacks",
+    "pytorch_lightning.loggers",
+    "pytorch_lightning.plugins",
+    "pytorch_lightning.profilers",
+    "pytorch_lightning.strategies",
+    "torch.nn",
+    "torch.optim",
+)
+
+
+def restrict_imports() -> None:
+    """Forbid every import path in YAML and on the command line but those that a configuration of ours can need."""
+    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(ALLOWED))
+
+
+def instantiate(tree: Tree, kind: type[Built]) -> Built:
+    """Build the object that a tree describes.
+
+    Args:
+        tree: `class_path` and `init_args`, nested as LightningCLI reads them.
+        kind: base class that the object must have.
+
+    Raises:
+        UsageError: The class is not allowed, not found, or does not take these arguments.
+    """
+    restrict_imports()
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "object", required=True)
+    try:
+        parsed = parser.parse_object({"object": tree})
+        built: Any = parser.instantiate_classes(parsed).object
+    except (jsonargparse.ArgumentError, ValueError, TypeError, ImportError) as error:
+        raise UsageError(f"cannot build {tree.get('class_path', tree)!r}: {error}") from error
+    if not isinstance(built, kind):
+        raise UsageError(f"{tree['class_path']} is no {kind.__name__}")
+    return built
+
+
+def build_method(tree: Tree) -> Colorizer:
+    """Build a method from its tree."""
+    return instantiate(tree, Colorizer)
+
+
+def build_data(tree: Tree, **settings: Any) -> PhotoDataModule:
+    """Build a datamodule from its tree, with further `init_args`."""
+    return instantiate({**tree, "init_args": {**tree.get("init_args", {}), **settings}}, PhotoDataModule)

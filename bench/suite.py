@@ -1,0 +1,218 @@
+"""A suite: which methods, detectors, data and seeds are compared, and under which protocol. Knows no torch."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench import catalog
+from bench.errors import UsageError
+from bench.scoring.metrics import METRICS
+from datamodules.protocol import PROTOCOLS
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LARGEST_FILE = 1_000_000
+DEFAULT_METRICS = ("psnr", "ssim", "lpips_squeeze")
+
+
+def check_name(name: str) -> str:
+    """Return a name that can be a folder's, on any file system.
+
+    Raises:
+        UsageError: It has other characters than letters, digits, `.`, `_`, `-`, begins with a mark, or is too long.
+    """
+    if NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{name[:120]!r} cannot be a name: use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter "
+            "or digit"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+
+
+class Choice(BaseModel):
+    """Name one thing of the catalog, and the name under which it stands in the tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: Name = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_id(cls, value: Any) -> Any:
+        """Read a bare id as an object, and let the name default to the id."""
+        fields = {"id": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else value
+        if isinstance(fields, dict) and isinstance(fields.get("id"), str):
+            fields.setdefault("name", fields["id"])
+        return fields
+
+
+class MethodChoice(Choice):
+    """Choose a method. `weights` is a folder, `untrained`, or None for what is found by the method's id."""
+
+    weights: str | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        catalog.known("method", self.id, catalog.methods())
+        return self
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the method is to be tried with random weights."""
+        return self.weights == "untrained"
+
+
+class DetectorChoice(Choice):
+    """Choose a detector. `score_threshold` is the least confidence, `max_boxes` the most boxes a photo."""
+
+    weights: str | None = None
+    score_threshold: float = Field(default=0.7, ge=0, le=1)
+    max_boxes: int = Field(default=8, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        catalog.known("detector", self.id, catalog.DETECTORS)
+        return self
+
+
+class DatasetChoice(Choice):
+    """Choose a dataset. `root` and `annotations` are looked for below `--data-root`, else beside the suite's file.
+
+    `count`, `size` and `seed` are those of `synthetic`: test scenes, pixels a side, and the generator's seed.
+    """
+
+    root: str | None = None
+    annotations: str | None = None
+    split: str | None = None
+    count: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=16)
+    seed: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        catalog.known("dataset", self.id, catalog.datasets())
+        return self
+
+
+class Suite(BaseModel):
+    """Say what is compared. Every field can stand in the suite's YAML file.
+
+    Attributes:
+        batch_size: pictures a forward pass; recorded, since it may change the last bits of a network's output.
+        limit: score the first so many pictures of each dataset only; such runs are partial and never ranked.
+        expected: digests that must hold before anything is computed; written by `run` into `config.yaml`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    methods: tuple[MethodChoice, ...] = Field(min_length=1)
+    detectors: tuple[DetectorChoice, ...] = (DetectorChoice(id="annotations"),)
+    datasets: tuple[DatasetChoice, ...] = Field(min_length=1)
+    protocol: str = "stretch256-v1"
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    seeds: tuple[int, ...] = (0,)
+    batch_size: int = Field(default=4, ge=1)
+    precision: Literal["32", "bf16"] = "32"
+    limit: int | None = Field(default=None, ge=1)
+    expected: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        catalog.known("protocol", self.protocol, PROTOCOLS)
+        for metric in self.metrics:
+            catalog.known("metric", metric, METRICS)
+        if not self.seeds or min(self.seeds) < 0:
+            raise UsageError(f"seeds are {list(self.seeds)}: give one or more whole numbers from 0")
+        _unique("method", self.methods)
+        _unique("detector", self.detectors)
+        _unique("dataset", self.datasets)
+        return self
+
+
+def _unique(kind: str, choices: Sequence[Choice]) -> None:
+    seen: set[str] = set()
+    for choice in choices:
+        if choice.name in seen:
+            raise UsageError(f"two {kind}s are called {choice.name!r}: give one of them another `name:`")
+        seen.add(choice.name)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Read plain YAML, and refuse what is ambiguous or made to blow up: double keys, aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not read here; write it out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parse_suite(text: str, source: str) -> Suite:
+    """Read a suite from YAML text; `source` names it in errors.
+
+    Raises:
+        UsageError: It is no YAML, no mapping, or has keys or values that a suite does not know.
+    """
+    if len(text) > LARGEST_FILE:
+        raise UsageError(f"{source} has {len(text):,} characters; a suite has at most {LARGEST_FILE:,}")
+    try:
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses more
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{source} is not YAML that can be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{source} holds {type(content).__name__}, not a mapping with name, methods and datasets")
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first few problems, each with its place; an unknown key with the nearest known one."""
+    fields = [
+        *Suite.model_fields,
+        *MethodChoice.model_fields,
+        *DetectorChoice.model_fields,
+        *DatasetChoice.model_fields,
+    ]
+    lines = []
+    for problem in error.errors()[:5]:
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            try:
+                catalog.known("key", str(problem["loc"][-1]), dict.fromkeys(fields))
+                lines.append(f"{place}: this key does not belong here")
+            except UsageError as unknown:
+                lines.append(f"{place}: {unknown}")
+        else:
+            lines.append(f"{place}: {problem['msg']}, given {str(problem['input'])[:80]!r}")
+    return "; ".join(lines)
+
+
+def load_suite(name: str) -> tuple[Suite, Path]:
+    """Read a suite by file or by the id of one that ships with colorbench.
+
+    Returns:
+        The suite, and the folder that its relative paths may be meant from.
+    """
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        if not path.is_file():
+            raise UsageError(f"no suite at {name}: give a YAML file, or one of {', '.join(catalog.suites())}")
+        return parse_suite(path.read_text(encoding="utf-8"), name), path.parent
+    path = catalog.suites()[catalog.known("suite", name, catalog.suites())]
+    return parse_suite(path.read_text(encoding="utf-8"), name), Path()
