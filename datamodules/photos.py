@@ -39,11 +39,15 @@ class Photo:
         key: path relative to the data root without suffix, `/` between folders; for `synthetic` the scene's name.
         annotations: its instances, in the order of their file.
         label: class index, -1 where unknown.
+        file_name: path relative to the data root with its suffix; None where there is no such file.
+        image_id: number of the picture in its annotation file; None where there is none.
     """
 
     key: str
     annotations: tuple[Annotation, ...] = ()
     label: int = -1
+    file_name: str | None = None
+    image_id: int | None = None
 
 
 class PhotoSource(Protocol):

@@ -1,0 +1,93 @@
+"""Boxes as methods see them: clipped to the protocol's crop, the best few of them, cut from the photo."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from PIL import Image
+
+from datamodules.photos import Annotation
+from datamodules.protocol import CropBox
+from datamodules.types import Boxes
+
+
+def annotations_to_boxes(annotations: Iterable[Annotation], crop: CropBox) -> Boxes:
+    """Turn annotations or detections into boxes within the kept part of a photo.
+
+    Crowds are left out, and so are boxes that have no area inside the crop or are not finite.
+
+    Args:
+        annotations: boxes in pixels of the photo after its EXIF rotation.
+        crop: the part of the photo that the protocol keeps, left, top, right, bottom in the same pixels.
+
+    Returns:
+        Boxes in pixels of that part, in the order of the annotations.
+    """
+    kept = [(inside, one) for one in annotations if not one.crowd and (inside := clip_box(one.bbox, crop)) is not None]
+    left, top, right, bottom = crop
+    return Boxes(
+        xyxy=torch.tensor([inside for inside, _ in kept], dtype=torch.float32).reshape(-1, 4),
+        score=torch.tensor([1.0 if one.score is None else one.score for _, one in kept], dtype=torch.float32),
+        label=torch.tensor([one.category_id for _, one in kept], dtype=torch.int64),
+        image_size=(bottom - top, right - left),
+    )
+
+
+def clip_box(bbox: tuple[float, float, float, float], crop: CropBox) -> tuple[float, float, float, float] | None:
+    """Return a box of x, y, width, height as left, top, right, bottom inside of `crop`; None without area."""
+    x, y, width, height = bbox
+    if not all(math.isfinite(value) for value in bbox):
+        return None
+    left, right = max(x, crop[0]) - crop[0], min(x + width, crop[2]) - crop[0]
+    top, bottom = max(y, crop[1]) - crop[1], min(y + height, crop[3]) - crop[1]
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def select_best(boxes: Boxes, max_boxes: int) -> Boxes:
+    """Keep the boxes of highest score.
+
+    Convention:
+        As InstColorization: up to `max_boxes` stay as they are, in the order of their file; of more, the best come in
+        ascending order of their score. Of equal scores the earlier in the file is the better, so that of annotations,
+        which have no score, the first `max_boxes` stay in their order.
+    """
+    if len(boxes) <= max_boxes:
+        return boxes
+    best = torch.argsort(boxes.score, descending=True, stable=True)[:max_boxes].sort().values
+    return boxes.select(best[torch.argsort(boxes.score[best], stable=True)])
+
+
+def cut_box(xyxy: Iterable[float], image_size: tuple[int, int]) -> CropBox:
+    """Return the whole pixels of a box as (left, top, right, bottom), never empty.
+
+    Convention:
+        Edges are truncated to integers, as the authors of InstColorization do. What is then less than one pixel wide
+        is widened to one pixel, to the right or the bottom, at the picture's end to the left or the top.
+
+    Args:
+        xyxy: left, top, right, bottom inside of the picture.
+        image_size: (height, width) of the picture.
+    """
+    left, top, right, bottom = (int(edge) for edge in xyxy)
+    height, width = image_size
+    left, right = one_pixel(left, right, width)
+    top, bottom = one_pixel(top, bottom, height)
+    return left, top, right, bottom
+
+
+def one_pixel(low: int, high: int, end: int) -> tuple[int, int]:
+    """Widen a stretch of no pixels to one inside of [0, end]."""
+    low = min(low, end - 1)
+    return low, min(max(high, low + 1), end)
+
+
+def crop_boxes(picture: Image.Image, boxes: Boxes, size: int) -> list[Image.Image]:
+    """Cut each box from an 8-bit RGB picture and stretch it to `size` x `size`, bilinear with PIL's antialiasing.
+
+    Args:
+        picture: what is left of the photo after the protocol's crop, before its resize.
+        boxes: in pixels of that picture.
+        size: side of the crops.
+    """
+    cuts = (cut_box(box, boxes.image_size) for box in boxes.xyxy.tolist())
+    return [picture.crop(cut).resize((size, size), Image.Resampling.BILINEAR) for cut in cuts]
