@@ -1,0 +1,51 @@
+"""Write files so that a reader meets the old content or the new one, never half of either."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Replace `path` by `content`, text in UTF-8, line ends untouched; makes its folder.
+
+    The content goes to a temporary file in the same folder, reaches the disk, and takes the name in one step.
+
+    Raises:
+        OSError: The content cannot be written; the old file is as it was.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{len(data)} bytes could not be written: {error.strerror}", str(path)) from error
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in `folder` reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def path_below(folder: Path, key: str, suffix: str = "") -> Path:
+    """Return the file that `key`, a path with `/` between folders, has below `folder`.
+
+    Raises:
+        ValueError: The key is empty or absolute, climbs out of the folder, or follows a link out of it.
+    """
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts or "\0" in key:
+        raise ValueError(f"the name {key!r} does not stay below its folder: give a relative path without '..'")
+    path = folder.joinpath(*parts[:-1], parts[-1] + suffix)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"the name {key!r} leads out of its folder by a link")
+    return path

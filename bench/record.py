@@ -1,0 +1,252 @@
+"""The record of a finished run: its identity, its scores, its counts, and what it was made with.
+
+A record is a pure function of rows and of what the runner knows; tables and reports are pure functions of records.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
+
+from bench.provenance import git_state, package_versions
+from bench.rows import Row
+from bench.statistics import bootstrap_interval
+from datamodules.protocol import Protocol
+
+SCHEMA = 1
+
+
+class Score(BaseModel):
+    """Hold the mean of one metric with its spread.
+
+    Attributes:
+        mean: over pictures, or over instances; None without any.
+        std: with n - 1; None for fewer than two.
+        n: how many pictures or instances have the score.
+        low: lower end of the 95 % bootstrap interval over pictures, `high` the upper one; None for a single picture.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: FiniteFloat | None
+    std: FiniteFloat | None
+    n: NonNegativeInt
+    low: FiniteFloat | None
+    high: FiniteFloat | None
+
+
+class Counts(BaseModel):
+    """Count what a run met.
+
+    Attributes:
+        images: all pictures of the run, those with errors too.
+        failed: those with errors; all other counts leave them out.
+        gray_truth: pictures whose truth is grey; they count below, but not in any mean.
+        without_instances: pictures none of whose annotations was scored.
+        without_detections: pictures for which the method was given no box.
+        instances: scored instances.
+        left_out_small: annotations whose box is too small to be scored.
+        left_out_crowd: annotations of crowds.
+        identical: pictures whose prediction is the truth to the last bit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: NonNegativeInt
+    failed: NonNegativeInt
+    gray_truth: NonNegativeInt
+    without_instances: NonNegativeInt
+    without_detections: NonNegativeInt
+    instances: NonNegativeInt
+    left_out_small: NonNegativeInt
+    left_out_crowd: NonNegativeInt
+    identical: NonNegativeInt
+
+
+class Digests(BaseModel):
+    """Hold the sha256 of what went in and of the rows; None where there were no boxes or weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    boxes: str | None = None
+    weights: str | None = None
+    config: str
+    rows: str
+
+
+class RunRecord(BaseModel):
+    """Hold everything about one run; written as `record.json`.
+
+    Attributes:
+        schema_: version of this form; `schema` in JSON.
+        image: score of each metric over pictures; pictures with grey truth are left out.
+        instance: the same over instances.
+        parameters: how many each network has.
+        git_commit: of the checkout that the code ran from; None for an installed package, like `git_dirty`.
+        seconds: from the first picture to the last row.
+        peak_memory_mb: of the GPU where there is one, else of the process.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_alias=True, validate_by_name=True, serialize_by_alias=True
+    )
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    run_id: str
+    suite: str
+    method: str
+    detector: str
+    dataset: str
+    protocol: str
+    protocol_sha256: str
+    seed: int
+    partial: bool
+    untrained: bool
+    image: dict[str, Score]
+    instance: dict[str, Score]
+    counts: Counts
+    digests: Digests
+    parameters: dict[str, int]
+    git_commit: str | None
+    git_dirty: bool | None
+    versions: dict[str, str]
+    device: str
+    precision: str
+    processes: int
+    started_utc: str
+    seconds: FiniteFloat
+    images_per_second: FiniteFloat | None
+    peak_memory_mb: FiniteFloat | None
+
+    @property
+    def path(self) -> str:
+        """Return the place of the record below `results/`."""
+        device = re.sub(r"[^a-z0-9.]+", "-", self.device.lower()).strip("-")
+        name = f"{self.method}--{self.detector}--s{self.seed}--{device}.json"
+        return f"records/{self.dataset}/{self.protocol}/{name}"
+
+    def to_json(self) -> str:
+        """Return the content of `record.json`."""
+        return self.model_dump_json(indent=1) + "\n"
+
+
+def build_record(
+    *,
+    rows: Mapping[str, Row],
+    run_id: str,
+    suite: str,
+    method: str,
+    detector: str,
+    dataset: str,
+    protocol: Protocol,
+    seed: int,
+    partial: bool,
+    untrained: bool,
+    metrics: Sequence[str],
+    digests: Mapping[str, str],
+    parameters: Mapping[str, int],
+    device: str,
+    precision: str,
+    processes: int,
+    started: datetime,
+    seconds: float,
+    peak_memory_mb: float | None,
+) -> RunRecord:
+    """Compute the record of a run; what is not named here goes into the field of the same name.
+
+    `rows` are keyed by image, in any order. Each of `metrics` gets a score at both levels, an empty one where there are
+    no data. `digests` holds `dataset`, `config` and, where there are any, `boxes` and `weights`; that of the rows is
+    added. `started` has a time zone, `seconds` run from the first picture to the last row.
+    """
+    ordered = [rows[image] for image in sorted(rows)]
+    commit, dirty = git_state()
+    return RunRecord(
+        run_id=run_id,
+        suite=suite,
+        method=method,
+        detector=detector,
+        dataset=dataset,
+        protocol=protocol.id,
+        protocol_sha256=protocol.digest,
+        seed=seed,
+        partial=partial,
+        untrained=untrained,
+        image={metric: score_images(ordered, metric) for metric in metrics},
+        instance={metric: score_instances(ordered, metric) for metric in metrics},
+        counts=count_rows(ordered),
+        digests=Digests(**digests, rows=rows_digest(ordered)),
+        parameters=dict(parameters),
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=package_versions(),
+        device=device,
+        precision=precision,
+        processes=processes,
+        started_utc=started.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seconds=round(seconds, 3),
+        images_per_second=round(len(ordered) / seconds, 4) if seconds > 0 else None,
+        peak_memory_mb=peak_memory_mb,
+    )
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Return the sha256 of the rows' JSON lines, sorted by image, in hexadecimal."""
+    digest = hashlib.sha256()
+    for row in sorted(rows, key=lambda row: row.image):
+        digest.update(f"{row.to_json()}\n".encode())
+    return digest.hexdigest()
+
+
+def count_rows(rows: Iterable[Row]) -> Counts:
+    """Count the rows of a run."""
+    everything = list(rows)
+    scored = [row for row in everything if not row.failed]
+    return Counts(
+        images=len(everything),
+        failed=len(everything) - len(scored),
+        gray_truth=sum(row.status == "gray-truth" for row in scored),
+        without_instances=sum(row.n_instances == 0 for row in scored),
+        without_detections=sum(row.n_boxes == 0 for row in scored),
+        instances=sum(row.n_instances for row in scored),
+        left_out_small=sum(row.left_out_small for row in scored),
+        left_out_crowd=sum(row.left_out_crowd for row in scored),
+        identical=sum(row.identical for row in scored),
+    )
+
+
+def score_images(rows: Iterable[Row], metric: str) -> Score:
+    """Return the score of a metric over pictures."""
+    groups = [_present([row.scores.get(metric)]) for row in _ranked(rows)]
+    return _score(groups)
+
+
+def score_instances(rows: Iterable[Row], metric: str) -> Score:
+    """Return the score of a metric over the instances of all pictures."""
+    groups = [_present([instance.scores.get(metric) for instance in row.instances]) for row in _ranked(rows)]
+    return _score(groups)
+
+
+def _ranked(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that enter means, sorted by image."""
+    return sorted((row for row in rows if row.status == "ok"), key=lambda row: row.image)
+
+
+def _present(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _score(groups: Sequence[Sequence[float]]) -> Score:
+    """Return the score of values that come in groups, one a picture; the same whatever process computed a group."""
+    groups = [group for group in groups if group]
+    values = [value for group in groups for value in group]
+    n = len(values)
+    if n == 0:
+        return Score(mean=None, std=None, n=0, low=None, high=None)
+    mean = math.fsum(values) / n
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
+    low, high = bootstrap_interval([math.fsum(group) for group in groups], [len(group) for group in groups])
+    return Score(mean=mean, std=std, n=n, low=low, high=high)

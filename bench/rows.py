@@ -1,0 +1,244 @@
+"""The rows of a run: one JSON line a finished picture, appended and never rewritten.
+
+From them everything else is computed. A run that was killed is resumed by reading them, at any number of processes.
+"""
+
+import errno
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, model_validator
+
+from bench.errors import CommandError
+from bench.files import sync_folder
+from bench.tables import write_table
+
+Status = Literal[
+    "ok",
+    "gray-truth",
+    "error-decode",
+    "error-size",
+    "error-nonfinite",
+    "error-memory",
+    "error-crash",
+    "error-method",
+]
+Size = Literal["small", "medium", "large"]
+Scores = dict[str, FiniteFloat | None]
+
+SYNC_ROWS = 16
+SYNC_SECONDS = 1.0
+
+
+class RowError(CommandError):
+    """Rows that cannot be read, written or merged; the message names file, line and reason."""
+
+
+class InstanceRow(BaseModel):
+    """Hold the scores of one instance; `x`, `y`, `width`, `height` are the scored box in protocol pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance: int
+    category_id: int
+    category: str
+    area: FiniteFloat
+    size: Size
+    x: NonNegativeInt
+    y: NonNegativeInt
+    width: NonNegativeInt
+    height: NonNegativeInt
+    scores: Scores = {}
+
+
+class Row(BaseModel):
+    """Hold what a run found out about one picture.
+
+    Attributes:
+        width: in pixels at the protocol's size, like `height`; None where the picture could not be read.
+        n_instances: instances that were scored, the length of `instances`.
+        n_boxes: boxes that the method was given.
+        left_out_small: instances whose box is too small to score.
+        left_out_crowd: annotations of crowds.
+        identical: whether prediction and truth are the same to the last bit.
+        scores: by metric; None where the metric is not defined for this picture. Empty in a row with an error.
+        message: why there is an error; empty elsewhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    image: str
+    status: Status
+    width: NonNegativeInt | None = None
+    height: NonNegativeInt | None = None
+    n_instances: NonNegativeInt = 0
+    n_boxes: NonNegativeInt = 0
+    left_out_small: NonNegativeInt = 0
+    left_out_crowd: NonNegativeInt = 0
+    identical: bool = False
+    scores: Scores = {}
+    instances: tuple[InstanceRow, ...] = ()
+    message: str = ""
+
+    @model_validator(mode="after")
+    def _agree_with_itself(self) -> Self:
+        if self.failed and (self.scores or self.instances):
+            raise ValueError("a row with an error has no scores")
+        if self.n_instances != len(self.instances):
+            raise ValueError(f"n_instances is {self.n_instances}, but {len(self.instances)} instances follow")
+        return self
+
+    @property
+    def failed(self) -> bool:
+        """Whether the picture has no scores because of an error."""
+        return self.status.startswith("error-")
+
+    def to_json(self) -> str:
+        """Return the row as one line of JSON, always the same for equal rows."""
+        return json.dumps(self.model_dump(mode="json"), allow_nan=False, separators=(",", ":"))
+
+
+class RowStore:
+    """Append the rows of one process to `rows.rank<r>.jsonl`.
+
+    Each row is one write to a file opened for appending: a kill at any moment costs at most the picture in hand.
+    Opening cuts off the torn end that a kill or a power loss may have left.
+
+    Args:
+        folder: of the run; made where it is missing.
+        run_id: that all rows must carry.
+        rank: of the process.
+    """
+
+    def __init__(self, folder: Path, run_id: str, rank: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run_id = run_id
+        self.path = folder / f"rows.rank{rank}.jsonl"
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        os.ftruncate(self._file, sum(map(len, _whole_lines(self.path)[0])))
+        sync_folder(folder)
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+
+    def append(self, row: Row) -> None:
+        """Write one row.
+
+        Raises:
+            RowError: The row belongs to another run, or the disk does not take it; no part of it stays in the file.
+        """
+        if row.run_id != self.run_id:
+            raise RowError(f"a row of run {row.run_id[:12]} was given to the store of run {self.run_id[:12]}")
+        line = f"{row.to_json()}\n".encode()
+        before = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                os.ftruncate(self._file, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise RowError(f"{self.path.name}: {len(line)} bytes could not be written: {error.strerror}") from error
+        self._unsynced += 1
+        if self._unsynced >= SYNC_ROWS or time.monotonic() - self._synced_at >= SYNC_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let all rows reach the disk."""
+        if self._unsynced:
+            os.fsync(self._file)
+        self._unsynced, self._synced_at = 0, time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close the file; may be called twice."""
+        if self._file >= 0:
+            self.flush()
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_rows(folder: Path, run_id: str | None = None) -> dict[str, Row]:
+    """Return the rows of all processes, by image, sorted by it.
+
+    A torn last line is left out with a warning, so that its image is done again; a row that stands twice counts once.
+
+    Args:
+        folder: of the run; without row files there are no rows.
+        run_id: that all rows must carry; None takes that of the first.
+
+    Raises:
+        RowError: A line in the middle is broken, rows are of another run, or two rows of one image differ.
+    """
+    rows: dict[str, tuple[Row, str]] = {}
+    for path in sorted(folder.glob("rows.rank*.jsonl")):
+        for number, row in _read_file(path):
+            place = f"{path.name}:{number}"
+            run_id = run_id or row.run_id
+            if row.run_id != run_id:
+                raise RowError(f"{place}: a row of run {row.run_id[:12]} among those of run {run_id[:12]}")
+            known, first = rows.setdefault(row.image, (row, place))
+            if known != row:
+                raise RowError(f"{first} and {place} give different scores to {row.image!r}")
+    return {image: rows[image][0] for image in sorted(rows)}
+
+
+def write_images_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
+    """Write one line a picture, sorted by `image`; a column for each of `metrics`."""
+    columns = ("image", "width", "height", "n_instances", "status", *metrics)
+    ordered = sorted(rows, key=lambda row: row.image)
+    lines = [
+        (row.image, row.width, row.height, row.n_instances, row.status, *map(row.scores.get, metrics))
+        for row in ordered
+    ]
+    write_table(path, columns, lines)
+
+
+def write_instances_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
+    """Write one line an instance, sorted by `image` and the number `instance`; a column for each of `metrics`."""
+    columns = [name for name in InstanceRow.model_fields if name != "scores"]
+    lines = [
+        (row.image, *(getattr(instance, name) for name in columns), *map(instance.scores.get, metrics))
+        for row in sorted(rows, key=lambda row: row.image)
+        for instance in sorted(row.instances, key=lambda instance: instance.instance)
+    ]
+    write_table(path, ("image", *columns, *metrics), lines)
+
+
+def _read_file(path: Path) -> Iterator[tuple[int, Row]]:
+    lines, torn = _whole_lines(path)
+    for number, line in enumerate(lines, 1):
+        try:
+            row = Row.model_validate(json.loads(line))
+        except ValueError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RowError(f"{path.name}:{number}: not a row of this suite: {reason}") from error
+        yield number, row
+    if torn:
+        warnings.warn(f"{path.name}: the torn last line is left out, its image is done again", stacklevel=3)
+
+
+def _whole_lines(path: Path) -> tuple[list[bytes], bool]:
+    """Return the lines of a row file, and whether a last one was left out that has no end or is not JSON."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    torn = bool(lines) and not _is_whole(lines[-1])
+    return lines[:-1] if torn else lines, torn
+
+
+def _is_whole(line: bytes) -> bool:
+    if not line.endswith(b"\n"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
