@@ -11,18 +11,22 @@ from datamodules.protocol import CropBox
 from datamodules.types import Boxes
 
 
-def annotations_to_boxes(annotations: Iterable[Annotation], crop: CropBox) -> Boxes:
+def annotations_to_boxes(
+    annotations: Iterable[Annotation], photo_size: tuple[int, int], crop: CropBox | None = None
+) -> Boxes:
     """Turn annotations or detections into boxes within the kept part of a photo.
 
     Crowds are left out, and so are boxes that have no area inside the crop or are not finite.
 
     Args:
         annotations: boxes in pixels of the photo after its EXIF rotation.
-        crop: the part of the photo that the protocol keeps, left, top, right, bottom in the same pixels.
+        photo_size: (height, width) of that photo.
+        crop: the part of it that the protocol keeps, left, top, right, bottom; None for all.
 
     Returns:
         Boxes in pixels of that part, in the order of the annotations.
     """
+    crop = crop or (0, 0, photo_size[1], photo_size[0])
     kept = [(inside, one) for one in annotations if not one.crowd and (inside := clip_box(one.bbox, crop)) is not None]
     left, top, right, bottom = crop
     return Boxes(

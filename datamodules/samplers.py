@@ -1,0 +1,56 @@
+"""Which photo comes when: a function of seed, epoch and rank alone.
+
+Both are `DistributedSampler`s, which Lightning leaves as they are, whatever its `use_distributed_sampler` says. They
+yield (epoch, position), so that what a dataset draws depends on the epoch without any state shared between workers.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data.distributed import DistributedSampler
+
+
+class EpochSampler(DistributedSampler[tuple[int, int]]):
+    """Go through all photos once an epoch, shared out over the ranks.
+
+    Every rank gets the same number: where the photos don't divide evenly, the first of the order come twice.
+
+    Args:
+        count: number of photos.
+        seed: of the order.
+        shuffle: draw a new order each epoch; else the order is that of the photos and the epoch is always 0.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, count: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, world: int = 1) -> None:
+        super().__init__(range(count), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)
+        self.count = count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.epoch if self.shuffle else 0
+        order = np.arange(self.count)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        shared = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
+        return iter([(epoch, int(position)) for position in shared])
+
+
+class ShardSampler(DistributedSampler[tuple[int, int]]):
+    """Go through given photos once, each on one rank only; ranks may get none.
+
+    Args:
+        positions: of the photos, in order.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, positions: Sequence[int], *, rank: int = 0, world: int = 1) -> None:
+        super().__init__(positions, num_replicas=world, rank=rank, shuffle=False)
+        self.positions = list(positions)[rank::world]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(0, position) for position in self.positions])
