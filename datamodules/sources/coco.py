@@ -1,0 +1,88 @@
+"""Any COCO-style folder of pictures with its JSON of instances."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.boxfile import read_boxes
+from datamodules.images import ImageError, open_file, read_image
+from datamodules.photos import Photo
+from datamodules.sources.digest import digest_photos
+
+
+class CocoSource:
+    """Give the pictures that a COCO file lists.
+
+    Convention:
+        Boxes are pixels of the photo after its EXIF rotation, as the JSON's own width and height must be: a photo of
+        another size is refused with `error-size`, never scored in the wrong place.
+
+    Args:
+        root: holds `train2017/ val2017/ annotations/instances_<split>2017.json`, or with `annotations` the pictures.
+        split: `val2017`, or `val` for short; without meaning where `annotations` is given.
+        annotations: a COCO file; None for that of `root`.
+
+    Raises:
+        FileNotFoundError: The JSON, or every picture, is missing.
+        ValueError: The JSON is no COCO file, or names files outside of the folder.
+    """
+
+    def __init__(self, root: str | Path, split: str = "val2017", annotations: str | Path | None = None) -> None:
+        if annotations is None:
+            self.pictures, instances = find_split(Path(root), split)
+        else:
+            self.pictures, instances = Path(root), Path(annotations)
+        if not instances.is_file():
+            raise FileNotFoundError(f"there is no COCO file {instances}")
+        listed = read_boxes(instances)
+        self.sizes = listed.sizes
+        self.photos: Sequence[Photo] = tuple(listed.photos.values())
+        self.paths = {photo.key: self.pictures / str(photo.file_name) for photo in self.photos}
+        self.categories: Mapping[int, str] = {category.id: category.name for category in listed.categories}
+        if self.paths and not any(path.exists() for path in self.paths.values()):
+            first = self.photos[0].file_name
+            raise FileNotFoundError(
+                f"none of the {len(self.paths)} pictures of {instances.name} is in {self.pictures}: no {first}"
+            )
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Pictures have no label, so there are no classes."""
+        return ()
+
+    def read(self, key: str) -> NDArray[np.uint8]:
+        """Return the picture as (H, W, 3) uint8 sRGB, EXIF rotation applied.
+
+        Raises:
+            ImageError: The file is missing, broken or refused, or has another size than its JSON says.
+        """
+        picture = read_image(self.paths[key], root=self.pictures)
+        size = picture.shape[:2]
+        listed = self.sizes.get(key, size)
+        if listed != size:
+            raise ImageError(
+                f"{size[1]} x {size[0]} pixels after the EXIF rotation, but its JSON says {listed[1]} x {listed[0]}",
+                "error-size",
+            )
+        return picture
+
+    def digest(self) -> str:
+        """Return the sha256 over names, bytes and annotations of all pictures."""
+        return digest_photos(self.photos, lambda key: open_file(self.paths[key], self.pictures))
+
+
+def find_split(root: Path, split: str) -> tuple[Path, Path]:
+    """Return the folder of pictures and the JSON of a split.
+
+    Raises:
+        FileNotFoundError: There is no JSON, naming the places.
+    """
+    names = (split, f"{split}2017")
+    for name in names:
+        instances = root / "annotations" / f"instances_{name}.json"
+        if instances.is_file():
+            return root / name, instances
+    tried = " nor ".join(f"annotations/instances_{name}.json" for name in names)
+    raise FileNotFoundError(f"{root} has neither {tried}: give the JSON as `annotations`")
