@@ -1,0 +1,1 @@
+"""The three stages of instance-aware colorization: whole picture, instances, their fusion."""
