@@ -1,0 +1,377 @@
+"""The command line: one thin function a command. What is heavy is imported inside, so that `--help` answers at once."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from click.exceptions import ClickException
+from rich.console import Console
+
+from bench.errors import CommandError, MissingError, UsageError
+from bench.interrupt import Interrupted, raise_on_signals
+
+app = typer.Typer(
+    name="colorbench",
+    help="Compare image colorization methods: the same pictures, the same boxes, the same scores for all.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+errors = Console(stderr=True, highlight=False)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder that gets the results; made if it is not there.")]
+DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder that relative data paths start from.")]
+Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes, each with a GPU where there are any.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Pictures a step.")]
+Loggers = Annotated[list[str] | None, typer.Option("--logger", help="wandb, tensorboard, mlflow, csv or none.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+class Precision(StrEnum):
+    """Number format of the networks."""
+
+    full = "32"
+    bf16 = "bf16"
+
+
+class Format(StrEnum):
+    """Format of a leaderboard."""
+
+    terminal = "terminal"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    html = "html"
+
+
+class Level(StrEnum):
+    """What is scored: whole pictures, or their instances."""
+
+    image = "image"
+    instance = "instance"
+
+
+class Size(StrEnum):
+    """Size of the pictures that `colorize` writes."""
+
+    published = "256"
+    original = "original"
+
+
+@app.command()
+def demo(
+    out: Out = Path("colorbench-demo"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many training steps a stage and pictures.")] = None,
+) -> None:
+    """Train small variants of all methods and compare them on real photos and synthetic scenes."""
+    from bench.demo import run_demo
+
+    _end(run_demo(out, limit))
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="A suite's YAML file, or the id of one that ships with colorbench.")],
+    out: Out = Path("colorbench-run"),
+    data_root: DataRoot = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Score the first so many pictures only; never ranked.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this method of the suite only; may be repeated.")] = None,
+    devices: Devices = 1,
+    batch_size: BatchSize = None,
+    precision: Annotated[Precision | None, typer.Option(help="Number format of the networks.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the suite's seeds.")] = None,
+    save_images: Annotated[bool, typer.Option("--save-images", help="Keep the coloured pictures.")] = False,
+    logger: Loggers = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first run with a failed picture.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be run.")] = False,
+) -> None:
+    """Run a suite, or go on with one that was stopped, and write records, tables and a report."""
+    from bench.plan import Places, plan
+    from bench.suite import load_suite
+
+    loaded, beside = load_suite(suite)
+    changes = {
+        "limit": limit,
+        "batch_size": batch_size,
+        "precision": precision.value if precision else None,
+        "seeds": None if seed is None else (seed,),
+    }
+    loaded = loaded.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    if dry_run:
+        for item in plan(loaded, only or ()):
+            typer.echo(item.folder)
+        return
+    from bench.leaderboard import print_leaderboards
+    from bench.prepare import Options
+    from bench.runner import run as run_suite
+
+    places = Places(beside, data_root)
+    options = Options(out, places, only or (), devices, save_images, strict, _loggers(logger))
+    failed = run_suite(loaded, options)
+    print_leaderboards([out])
+    typer.echo(f"report: {out / 'report.html'}")
+    _end(failed)
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="A method's id.")],
+    data: Annotated[
+        str, typer.Option(help="A dataset's id, or a YAML file with class_path and init_args.")
+    ] = "synthetic",
+    data_root: DataRoot = None,
+    recipe: Annotated[str, typer.Option(help="A recipe's id, or a YAML file.")] = "small",
+    devices: Devices = 1,
+    precision: Annotated[Precision, typer.Option(help="Number format of the networks.")] = Precision.full,
+    batch_size: BatchSize = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="At most so many steps a stage.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
+    logger: Loggers = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
+) -> None:
+    """Train every stage of a method in order; started again with the same --out, it goes on where it was."""
+    from bench.plan import Places, training_tree
+    from bench.recipe import load_recipe
+    from bench.training import TrainingOptions
+    from bench.training import train as train_method
+
+    tree = training_tree(data, Places(Path(), data_root))
+    folder = out or Path("colorbench-trained") / method
+    options = TrainingOptions(
+        folder, tree, load_recipe(recipe), seed, devices, precision.value, batch_size, max_steps, _loggers(logger)
+    )
+    typer.echo(f"weights: {train_method(method, options)}")
+
+
+@app.command()
+def status(folder: Annotated[Path, typer.Argument(help="Output folder of a run.")], as_json: AsJson = False) -> None:
+    """Show what is done, what is left and what failed."""
+    from bench.status import print_status, read_status
+
+    if as_json:
+        _print_json(read_status(folder))
+    else:
+        print_status(folder)
+
+
+@app.command()
+def leaderboard(
+    folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
+    format: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.terminal,
+    level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
+    sort: Annotated[str, typer.Option(help="The metric that ranks.")] = "psnr",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
+) -> None:
+    """Rank the methods of one or more runs."""
+    from bench.catalog import known
+    from bench.leaderboard import print_leaderboards, render
+    from bench.scoring.metrics import METRICS
+
+    known("metric", sort, METRICS)
+    levels = [level.value] if level else ["image", "instance"]
+    if format is Format.terminal and out is None:
+        print_leaderboards(folders, levels=levels, sort=sort)
+        return
+    text = render(folders, format.value, levels=levels, sort=sort)
+    if out is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+    else:
+        from bench.files import atomic_write
+
+        atomic_write(out, text)
+        typer.echo(str(out))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the folder if left out.")] = None,
+) -> None:
+    """Write one page with tables and pictures that opens without a network."""
+    from bench.report.page import write_report
+
+    typer.echo(str(write_report(folder, out)))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, detectors, datasets, metrics, protocols, suites or recipes.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what colorbench knows by name."""
+    from bench.listing import entries, print_entries
+
+    if as_json:
+        _print_json(entries(what))
+    else:
+        print_entries(what)
+
+
+@app.command()
+def detect(
+    image_dir: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    detector: Annotated[str, typer.Option(help="A detector's id.")],
+    weights: Annotated[str | None, typer.Option(help="Weights file; found by name if left out.")] = None,
+    instances: Annotated[Path | None, typer.Option(help="COCO JSON, for the detector `annotations`.")] = None,
+    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="Least confidence.")] = 0.7,
+    max_boxes: Annotated[int, typer.Option(min=1, help="Most boxes a photo, the best ones.")] = 8,
+    out: Annotated[Path, typer.Option(help="The box file.")] = Path("boxes.json"),
+) -> None:
+    """Find instances in the light of photos and write them as a box file, COCO with scores."""
+    from bench.detection import detect_folder
+    from bench.suite import DetectorChoice
+
+    choice = DetectorChoice(id=detector, weights=weights, score_threshold=score_threshold, max_boxes=max_boxes)
+    found = detect_folder(image_dir, choice, out, instances)
+    typer.echo(f"{len(found.annotations)} boxes on {len(found.images)} photos: {out}")
+
+
+@app.command()
+def colorize(
+    images: Annotated[list[Path], typer.Argument(help="Photos; of a colour photo only the light is used.")],
+    model: Annotated[str, typer.Option(help="A method's id.")],
+    weights: Annotated[str | None, typer.Option(help="Folder of weights.")] = None,
+    detector: Annotated[str | None, typer.Option(help="A detector's id, for methods that look at boxes.")] = None,
+    detector_weights: Annotated[str | None, typer.Option(help="Weights file of the detector.")] = None,
+    instances: Annotated[Path | None, typer.Option(help="COCO JSON with boxes, instead of a detector.")] = None,
+    size: Annotated[Size, typer.Option(help="The photo's own size, or the published square.")] = Size.original,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("colorbench-colorized"),
+) -> None:
+    """Colour photos and write 8-bit PNG files."""
+    from bench.colorize import colorize_files
+
+    failed = colorize_files(
+        images, model, weights, detector, detector_weights, instances, published=size is Size.published, out=out
+    )
+    _end(failed)
+
+
+weights_app = typer.Typer(no_args_is_help=True, help="Find, fetch and check weights.")
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("list")
+def weights_list(as_json: AsJson = False) -> None:
+    """List the weight files that colorbench knows, and where they were found."""
+    from bench.weights import known_files, print_known_files
+
+    if as_json:
+        _print_json(known_files())
+    else:
+        print_known_files()
+
+
+@weights_app.command("fetch")
+def weights_fetch(name: Annotated[str, typer.Argument(help="A file name from `weights list`.")]) -> None:
+    """Download a weight file into the cache and check its digest."""
+    from bench.weights import find_weights
+
+    typer.echo(str(find_weights(name)))
+
+
+@app.command()
+def speed(
+    method: Annotated[str, typer.Argument(help="A method's id.")],
+    weights: Annotated[str | None, typer.Option(help="Folder of weights; the published size if left out.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a forward pass.")] = 1,
+    boxes: Annotated[int, typer.Option(min=0, help="Boxes a picture.")] = 8,
+    precision: Annotated[Precision, typer.Option(help="Number format of the networks.")] = Precision.full,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed passes.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure images per second, memory, parameters and GMACs on this machine."""
+    from bench.speed import measure, print_speed
+
+    measured = measure(method, weights, batch_size, boxes, precision.value, repeats)
+    if as_json:
+        _print_json(measured)
+    else:
+        print_speed(measured)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Show versions, devices, weights and data found, what is missing and how to get it."""
+    from bench.doctor import examine, print_examination
+
+    if as_json:
+        _print_json(examine())
+    else:
+        print_examination()
+
+
+LIGHTNING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _lightning(context: typer.Context) -> None:
+    """Hand the whole command line to LightningCLI."""
+    from bench.lightning_cli import run_lightning
+
+    run_lightning([str(context.info_name), *context.args])
+
+
+for _name, _help in {
+    "fit": "Train with Lightning's own command line (`fit --help`).",
+    "validate": "Compute the validation loss with Lightning's own command line.",
+    "test": "Run Lightning's test loop.",
+    "predict": "Run Lightning's predict loop.",
+}.items():
+    app.command(_name, help=_help, context_settings=LIGHTNING)(_lightning)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(version_of("colorbench"))
+        raise typer.Exit
+
+
+def _loggers(names: list[str] | None) -> list[str]:
+    """Check the names of dashboards; `none` means no dashboard."""
+    from bench.catalog import known
+    from bench.tracking import DASHBOARDS
+
+    chosen = [known("logger", name, (*DASHBOARDS, "none")) for name in names or ()]
+    return [name for name in chosen if name != "none"]
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _end(failed: int) -> None:
+    """End with status 1 where pictures failed."""
+    if failed:
+        errors.print(f"{failed} pictures failed; each is named in images.csv", markup=False)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line and end with the exit status that the interface promises."""
+    raise_on_signals()
+    try:
+        app(standalone_mode=False)
+    except ClickException as error:
+        error.show()
+        sys.exit(2)
+    except CommandError as error:
+        kind = {UsageError: "error", MissingError: "missing"}.get(type(error), "failed")
+        errors.print(f"{kind}: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_status)
+    except Interrupted as stop:
+        errors.print(f"{stop}; what is finished is kept. Go on with: {_again()}", markup=False, soft_wrap=True)
+        sys.exit(stop.exit_status)
+
+
+def _again() -> str:
+    import shlex
+
+    return shlex.join(["colorbench", *sys.argv[1:]])

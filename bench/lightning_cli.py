@@ -1,0 +1,58 @@
+"""Lightning's own command line over our classes: any part is swapped by `class_path`, from YAML or an option."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from bench import catalog
+from bench.build import restrict_imports
+from datamodules.photo_data import PhotoDataModule
+from lightning_modules.base import Colorizer
+
+
+class ColorbenchCLI(LightningCLI):
+    """Give the datamodule the crop size that the method wants."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Set defaults that suit pictures of changing number."""
+        parser.set_defaults({"trainer.use_distributed_sampler": False})
+
+    def before_instantiate_classes(self) -> None:
+        """Copy `model.init_args.crop_size` to the data where the data names none."""
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        wanted = config.model.get("init_args", {}).get("crop_size")
+        given = config.data.get("init_args")
+        if given is not None and given.get("crop_size") is None:
+            given["crop_size"] = wanted
+
+
+def run_lightning(args: ArgsType) -> Any:
+    """Run `fit`, `validate`, `test` or `predict` with LightningCLI.
+
+    Args:
+        args: the subcommand and its options; `--model ID` and `--data ID` take ids of the catalog too.
+    """
+    restrict_imports()
+    return ColorbenchCLI(
+        Colorizer,
+        PhotoDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        trainer_class=pl.Trainer,
+        save_config_kwargs={"overwrite": True},
+        args=_expand_ids(list(args or ())) if isinstance(args, list) else args,
+    )
+
+
+def _expand_ids(args: list[str]) -> list[str]:
+    """Replace the id of a method or dataset by the path of its configuration file."""
+    expanded = []
+    for position, argument in enumerate(args):
+        before = args[position - 1] if position else ""
+        if before == "--model" and argument in catalog.methods():
+            argument = str(catalog.HERE / "configs" / "model" / f"{argument}.yaml")
+        elif before == "--data" and argument in catalog.datasets():
+            argument = str(catalog.datasets()[argument])
+        expanded.append(argument)
+    return expanded

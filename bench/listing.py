@@ -1,0 +1,87 @@
+"""What `colorbench list` prints: methods, detectors, datasets, metrics, protocols, suites, recipes. Knows no torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench import catalog
+from bench.scoring.metrics import METRICS
+from datamodules.protocol import PROTOCOLS
+
+Entry = dict[str, Any]
+
+
+def _first_comment(path: Path) -> str:
+    """Return what a configuration file says of itself in the comment at its top."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def _methods() -> list[Entry]:
+    return [card.model_dump(mode="json") for card in catalog.methods().values()]
+
+
+def _detectors() -> list[Entry]:
+    return [{"id": name, "about": about} for name, about in catalog.DETECTORS.items()]
+
+
+def _metrics() -> list[Entry]:
+    return [{"id": name, **metric.model_dump(mode="json", exclude={"id"})} for name, metric in METRICS.items()]
+
+
+def _protocols() -> list[Entry]:
+    return [{**protocol.model_dump(), "digest": protocol.digest} for protocol in PROTOCOLS.values()]
+
+
+def _files(files: Callable[[], Any]) -> Callable[[], list[Entry]]:
+    return lambda: [{"id": name, "about": _first_comment(path)} for name, path in files().items()]
+
+
+KINDS: dict[str, Callable[[], list[Entry]]] = {
+    "methods": _methods,
+    "detectors": _detectors,
+    "datasets": _files(catalog.datasets),
+    "metrics": _metrics,
+    "protocols": _protocols,
+    "suites": _files(catalog.suites),
+    "recipes": _files(catalog.recipes),
+}
+
+COLUMNS = {
+    "methods": ("id", "name", "year", "uses_boxes", "trainable", "license"),
+    "metrics": ("id", "unit", "direction", "definition"),
+    "protocols": ("id", "geometry", "size", "luminance"),
+}
+
+
+def entries(kind: str) -> list[Entry]:
+    """Return all things of a kind, each with an `id`.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    return KINDS[catalog.known("list", kind, KINDS)]()
+
+
+def print_entries(kind: str) -> None:
+    """Print all things of a kind as a table."""
+    rows = entries(kind)
+    columns = COLUMNS.get(kind, ("id", "about"))
+    table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)

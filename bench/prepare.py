@@ -1,0 +1,206 @@
+"""Find everything that a suite needs before its first picture is coloured: data, weights, metrics, boxes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from bench import catalog
+from bench.build import build_data, build_method
+from bench.catalog import Tree
+from bench.detection import run_detection
+from bench.errors import MissingError, UsageError
+from bench.execute import Request
+from bench.plan import Places, Run, dataset_tree
+from bench.progress import say
+from bench.provenance import run_id, sources_digest
+from bench.scoring.perceptual import find_lpips
+from bench.suite import Suite
+from bench.weights import find_method_weights, load_manifest, weights_digest
+from datamodules.boxfile import read_boxes
+from datamodules.photos import PhotoSource
+from datamodules.protocol import PROTOCOLS
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Hold what the command line says about how a suite is run, but not about what it compares."""
+
+    out: Path
+    places: Places
+    only: Sequence[str] = ()
+    devices: int = 1
+    save_images: bool = False
+    strict: bool = False
+    loggers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Hold a dataset that was found, with its digest."""
+
+    tree: Tree
+    source: PhotoSource
+    total: int
+    digest: str
+
+
+@dataclass(slots=True)
+class Job:
+    """Hold one run with its request and the digests that its identity is made of."""
+
+    run: Run
+    request: Request
+    digests: dict[str, str]
+    parameters: dict[str, int] = field(default_factory=dict)
+
+
+def find_data(suite: Suite, runs: Sequence[Run], options: Options) -> dict[str, Data]:
+    """Find each dataset that the runs need, count its pictures and compute its digest."""
+    found: dict[str, Data] = {}
+    for run in runs:
+        name = run.dataset.name
+        if name in found:
+            continue
+        tree = dataset_tree(run.dataset, options.places)
+        source = build_data(tree, protocol=suite.protocol).source("test")
+        if source is None or not source.photos:
+            raise MissingError(f"dataset {name!r} has no pictures to score: check its root and split")
+        total = min(len(source.photos), suite.limit or len(source.photos))
+        found[name] = Data(tree, source, total, source.digest())
+    return found
+
+
+def find_weights_folder(run: Run, options: Options) -> Path | None:
+    """Return the weights folder of a run; None for a method without weights or one that is tried untrained.
+
+    Raises:
+        MissingError: A trainable method has no weights; the message holds the commands that get them.
+    """
+    choice = run.method
+    if choice.untrained or not catalog.methods()[choice.id].trainable:
+        return None
+    given = choice.weights.replace("{seed}", str(run.seed)) if choice.weights else None
+    if given is not None and (options.places.suite / given).is_dir():
+        given = str((options.places.suite / given).resolve())
+    return find_method_weights(given, choice.id)
+
+
+def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
+    """Find data, weights and metrics for all runs, and detect boxes, before the first picture is coloured."""
+    data = find_data(suite, runs, options)
+    weights = {(run.method.name, run.seed): find_weights_folder(run, options) for run in runs}
+    metrics, notices = available_metrics(suite)
+    for notice in notices:
+        say(notice)
+    boxes = {
+        (run.dataset.name, run.detector.name): _boxes(suite, run, data[run.dataset.name], options)
+        for run in runs
+        if run.detector.id != "none"
+    }
+    jobs = []
+    for run in runs:
+        path = boxes.get((run.dataset.name, run.detector.name))
+        jobs.append(
+            _job(suite, run, data[run.dataset.name], weights[run.method.name, run.seed], path, metrics, options)
+        )
+    return jobs
+
+
+def available_metrics(suite: Suite) -> tuple[tuple[str, ...], list[str]]:
+    """Return the suite's metrics that can be computed here, and a line for each that cannot."""
+    networks, notices = find_lpips(suite.metrics)
+    kept = tuple(name for name in suite.metrics if not name.startswith("lpips_") or name in networks)
+    return kept, notices
+
+
+def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> Path:
+    path = options.out / "boxes" / f"{run.dataset.name}--{run.detector.name}.json"
+    run_detection(data.tree, data.source, run.detector, path, limit=suite.limit, weights_base=options.places.suite)
+    return path
+
+
+def method_tree(run: Run, weights: Path | None) -> Tree:
+    """Return the tree that the method is built from: that of its weights, else that of its configuration."""
+    tree = catalog.model_tree(run.method.id)
+    if weights is not None:
+        tree = load_manifest(weights).tree(run.method.id, tree)
+    if run.method.id == "random":
+        tree.setdefault("init_args", {})["seed"] = run.seed
+    return tree
+
+
+def _job(
+    suite: Suite,
+    run: Run,
+    data: Data,
+    weights: Path | None,
+    boxes: Path | None,
+    metrics: tuple[str, ...],
+    options: Options,
+) -> Job:
+    tree = method_tree(run, weights)
+    method = build_method(tree)
+    digests = {
+        "dataset": data.digest,
+        "boxes": read_boxes(boxes).digest if boxes is not None else "",
+        "weights": weights_digest(weights, method.networks()) if weights is not None else "",
+    }
+    identity = {
+        "method": {"id": run.method.id, "untrained": run.method.untrained, "tree": tree},
+        "metrics": list(metrics),
+        "batch_size": suite.batch_size,
+        "precision": suite.precision,
+        "limit": suite.limit,
+        "protocol": PROTOCOLS[suite.protocol].digest,
+        "seed": run.seed,
+        **digests,
+    }
+    folder = options.out / run.folder
+    request = Request(
+        run_id=run_id(identity),
+        title=f"{run.dataset.name} {run.method.name}" + (f" {run.detector.name}" if boxes is not None else ""),
+        folder=folder,
+        method=tree,
+        weights=weights,
+        data=data.tree,
+        protocol=suite.protocol,
+        boxes=boxes,
+        metrics=metrics,
+        seed=run.seed,
+        batch_size=suite.batch_size,
+        precision=suite.precision,
+        limit=suite.limit,
+        total=data.total,
+        save_images=options.save_images,
+    )
+    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in method.networks().items()}
+    return Job(run, request, {k: v for k, v in digests.items() if v}, parameters)
+
+
+def check_unchanged(job: Job, suite: Suite) -> None:
+    """Refuse to go on where what is to be run is not what stands in the folder, or not what the suite expects.
+
+    Raises:
+        UsageError: Names the digests that differ.
+    """
+    wrong = [
+        key for key in ("dataset", "boxes", "weights") if suite.expected.get(key, "") not in {"", job.digests.get(key)}
+    ]
+    if wrong:
+        raise UsageError(
+            f"{job.run.folder}: {' and '.join(wrong)} differ from what the configuration expects; give the same "
+            "--data-root and COLORBENCH_WEIGHTS as then, or delete its `expected:` to compare anew"
+        )
+    path = job.request.folder / "config.yaml"
+    if not path.is_file():
+        return
+    before = yaml.safe_load(path.read_text(encoding="utf-8")).get("expected", {})
+    now = {**job.digests, "sources": sources_digest(), "run": job.request.run_id}
+    changed = sorted(key for key in {*before, *now} if key != "run" and before.get(key) != now.get(key))
+    if before.get("run") != job.request.run_id:
+        raise UsageError(
+            f"{path.parent} holds another run ({', '.join(changed) or 'settings'} changed); give another --out, or "
+            "delete that folder"
+        )

@@ -1,0 +1,206 @@
+"""Train a method: its stages in order, each from the weights of those before it, resumable at every checkpoint."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from torch import Tensor, nn
+
+from bench import catalog
+from bench.build import build_data, build_method
+from bench.catalog import Tree
+from bench.errors import CommandError, UsageError
+from bench.execute import quiet_lightning
+from bench.panels import PanelCallback
+from bench.progress import Advance, progress, say
+from bench.recipe import Recipe
+from bench.tracking import training_loggers
+from bench.weights import load_manifest, load_networks, save_weights
+from datamodules.photo_data import PhotoDataModule
+from datamodules.types import ColorBatch
+from lightning_modules.base import Colorizer
+
+CHECKPOINTS_A_STAGE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """Hold what the command line says about a training.
+
+    Attributes:
+        out: folder that gets `weights/`, `checkpoints/` and `logs/`.
+        data: `class_path` tree of the training photos.
+        max_steps: at most so many steps a stage; None for the recipe's.
+    """
+
+    out: Path
+    data: Tree
+    recipe: Recipe
+    seed: int = 0
+    devices: int = 1
+    precision: str = "32"
+    batch_size: int | None = None
+    max_steps: int | None = None
+    loggers: Sequence[str] = ()
+
+
+class StopOnNaN(pl.Callback):
+    """Stop a training whose loss is no finite number any more, and say where to go on from."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Look at the loss of the step that just ended.
+
+        Raises:
+            CommandError: It is NaN or infinite.
+        """
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor) and not bool(torch.isfinite(loss)):
+            checkpoint = trainer.checkpoint_callback
+            last = Path(getattr(checkpoint, "last_model_path", "") or "none yet").name
+            raise CommandError(
+                f"the loss is {float(loss)} at step {trainer.global_step}; last good checkpoint: {last}. "
+                "Lower the learning rate in the recipe and start again"
+            )
+
+
+class Steps(pl.Callback):
+    """Move a progress bar by one a step."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin where a resumed training stands."""
+        self.advance(trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Count the step."""
+        self.advance(1)
+
+
+def train(method: str, options: TrainingOptions) -> Path:
+    """Train all stages of a method that are not trained yet.
+
+    Returns:
+        The folder of its weights.
+
+    Raises:
+        UsageError: The method learns nothing, or the folder holds a training of something else.
+        CommandError: The loss became NaN.
+    """
+    catalog.known("method", method, catalog.methods())
+    stages = catalog.methods()[method].stages
+    if not stages:
+        raise UsageError(f"{method} learns nothing: it needs no training")
+    for position, stage in enumerate(stages, 1):
+        if _is_done(stage, options):
+            say(f"{stage}: trained already, in {options.out / 'weights'}")
+            continue
+        title = f"{stage} (stage {position} of {len(stages)})" if len(stages) > 1 else stage
+        train_stage(stage, title, options)
+    return options.out / "weights"
+
+
+def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
+    """Return what a stage's training depends on, as plain values that are kept with its weights."""
+    settings = options.recipe.stage(stage)
+    steps = min(settings.steps, options.max_steps or settings.steps)
+    batch_size = options.batch_size or settings.batch_size or options.recipe.batch_size
+    tree = json.dumps(options.recipe.tree(stage), sort_keys=True)
+    return {
+        "recipe": options.recipe.id,
+        "model_sha256": hashlib.sha256(tree.encode()).hexdigest(),
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": settings.learning_rate,
+        "seed": options.seed,
+        "precision": options.precision,
+    }
+
+
+def _is_done(stage: str, options: TrainingOptions) -> bool:
+    folder = options.out / "weights"
+    if not (folder / "weights.json").is_file():
+        return False
+    trained = load_manifest(folder).training.get(stage)
+    if trained is None:
+        return False
+    wanted = identity(stage, options)
+    changed = sorted(key for key in wanted if trained.get(key) != wanted[key])
+    if changed:
+        given = ", ".join(f"{key} was {trained.get(key)!r}, now {wanted[key]!r}" for key in changed)
+        raise UsageError(f"{folder} holds {stage} trained otherwise ({given}); give another --out")
+    return True
+
+
+def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> PhotoDataModule:
+    """Build the datamodule of a stage."""
+    settings = options.recipe.stage(stage)
+    return build_data(
+        options.data,
+        train_size=options.recipe.train_size,
+        crop_size=method.crop_size if method.uses_boxes else None,
+        batch_size=identity(stage, options)["batch_size"] // options.devices,
+        seed=options.seed,
+        **settings.data,
+    )
+
+
+def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
+    """Train one stage from the weights of those before it, or go on from its last checkpoint."""
+    facts = identity(stage, options)
+    pl.seed_everything(options.seed, workers=True, verbose=False)
+    method = build_method(options.recipe.tree(stage))
+    loaded = _load_trained(method.networks(), options.out / "weights")
+    method.inherit(loaded)
+    data = stage_data(stage, method, options)
+    checkpoints = options.out / "checkpoints" / stage
+    last = checkpoints / "last.ckpt"
+    with progress(title, facts["steps"]) as advance, quiet_lightning():
+        trainer = _trainer(stage, facts["steps"], checkpoints, advance, options)
+        trainer.fit(method, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    if trainer.is_global_zero:
+        save_weights(stage, options.recipe.tree(stage), method.networks(), options.out / "weights", training=facts)
+
+
+def _trainer(stage: str, steps: int, checkpoints: Path, advance: Advance, options: TrainingOptions) -> pl.Trainer:
+    every = max(1, steps // CHECKPOINTS_A_STAGE)
+    saver = ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=every, save_last=True, save_top_k=1)
+    loggers = training_loggers(options.loggers, options.out / "logs", f"{stage}--s{options.seed}")
+    return pl.Trainer(
+        accelerator="auto",
+        devices=options.devices,
+        precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+        max_steps=steps,
+        max_epochs=-1,
+        val_check_interval=every if options.loggers else None,
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if options.loggers else 0,
+        num_sanity_val_steps=0,
+        callbacks=[saver, StopOnNaN(), Steps(advance), *([PanelCallback()] if loggers else [])],
+        logger=loggers or False,
+        log_every_n_steps=10,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _load_trained(networks: Mapping[str, nn.Module], folder: Path) -> frozenset[str]:
+    """Load the networks that earlier stages left in `folder`; return their names."""
+    if not (folder / "weights.json").is_file():
+        return frozenset()
+    there = load_manifest(folder).networks
+    kept = {name: network for name, network in networks.items() if name in there}
+    load_networks(kept, folder)
+    return frozenset(kept)
