@@ -1,11 +1,39 @@
-"""What every test may ask for."""
+"""What every test may ask for, and what none may do: reach the network, or find the user's own settings."""
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+HERE = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname(), "", None}
+
+os.environ.pop("COLORBENCH_WEIGHTS", None)
+os.environ |= {"MPLBACKEND": "Agg", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> Iterator[None]:
+    """Refuse every connection to another machine, as a machine without a network would."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in HERE:
+            raise ConnectionRefusedError(f"tests reach no network: {address[0]}")
+        connect(self, address)
+
+    def look_up_here(host: Any, *rest: Any, **options: Any) -> Any:
+        if host not in HERE:
+            raise socket.gaierror(socket.EAI_NONAME, f"tests reach no network: {host}")
+        return look_up(host, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        patch.setattr(socket, "getaddrinfo", look_up_here)
+        yield
 
 
 @pytest.fixture(scope="session")
