@@ -1,0 +1,1 @@
+"""Loss functions and what they need to know, one a file."""
