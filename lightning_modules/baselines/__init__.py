@@ -1,0 +1,1 @@
+"""Methods that colour the whole picture at once, one a file."""

@@ -1,0 +1,152 @@
+"""Training and decoding of Zhang et al."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from skimage.color import rgb2lab
+from torch.nn import functional
+
+from datamodules.images import ImageError
+from datamodules.photo_data import PhotoDataModule, Split
+from datamodules.photos import Photo, PhotoSource
+from datamodules.types import Boxes, ColorBatch, GrayBatch
+from lightning_modules.baselines.zhang import ZhangColorizer
+from lightning_modules.losses.ab_bins import ab_bins
+from lightning_modules.losses.color_prior import smooth_counts
+from lightning_modules.losses.rebalanced import rebalanced_cross_entropy, rebalancing_weights
+from lightning_modules.networks.eccv16 import Eccv16Net
+
+
+class NoiseSource:
+    """Photos of 64 x 64 random pixels; the one called `broken` cannot be read."""
+
+    categories: Mapping[int, str] = {}
+    classes: Sequence[str] = ()
+
+    def __init__(self, *keys: str) -> None:
+        self.photos = tuple(Photo(key) for key in keys)
+        self.asked: list[str] = []
+
+    def read(self, key: str) -> NDArray[np.uint8]:
+        self.asked.append(key)
+        if key == "broken":
+            raise ImageError("the file is broken")
+        return np.random.default_rng(len(key)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+    def digest(self) -> str:
+        return "0" * 64
+
+
+class NoiseData(PhotoDataModule):
+    def __init__(self, train: PhotoSource | None) -> None:
+        super().__init__()
+        self.train = train
+
+    def source(self, split: Split) -> PhotoSource | None:
+        return self.train if split == "train" else None
+
+
+def method(**settings: object) -> ZhangColorizer:
+    torch.manual_seed(0)
+    return ZhangColorizer(network=Eccv16Net(width=1 / 16), **settings)  # type: ignore[arg-type]
+
+
+def color_batch(height: int = 24, width: int = 20) -> ColorBatch:
+    generator = torch.Generator().manual_seed(0)
+    light = torch.rand(2, 1, height, width, generator=generator) * 100
+    chroma = torch.rand(2, 2, height, width, generator=generator) * 120 - 60
+    boxes = tuple(Boxes.empty((height, width)) for _ in range(2))
+    gray = GrayBatch(("a", "b"), light, boxes, torch.zeros(0, 1, 8, 8))
+    rgb = torch.zeros(2, 3, height, width, dtype=torch.uint8)
+    labels = torch.full((2,), -1)
+    return ColorBatch(gray, chroma, torch.zeros(0, 2, 8, 8), rgb, labels, ((height, width),) * 2)
+
+
+def test_the_prior_is_that_of_the_training_photos() -> None:
+    colorizer = method()
+    colorizer.prepare_training(NoiseData(NoiseSource("a", "bb", "broken")))
+    points = [
+        rgb2lab(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8))[..., 1:].reshape(-1, 2)
+        for seed in (1, 2)
+    ]
+    counts = np.bincount(cKDTree(ab_bins().numpy()).query(np.concatenate(points))[1], minlength=313)
+    wanted = smooth_counts(torch.from_numpy(counts), ab_bins())
+    np.testing.assert_allclose(colorizer.prior.probability.numpy(), wanted.numpy(), atol=1e-4)
+
+
+def test_the_prior_is_counted_on_photos_spread_over_the_set() -> None:
+    source = NoiseSource(*(f"{number:02}" for number in range(20)))
+    method(prior_photos=4).prepare_training(NoiseData(source))
+    assert source.asked == ["00", "05", "10", "15"]
+
+
+def test_without_training_photos_the_prior_stays() -> None:
+    colorizer = method()
+    colorizer.prepare_training(NoiseData(None))
+    assert torch.equal(colorizer.prior.probability, torch.full((313,), 1 / 313))
+
+
+def test_the_weights_hold_network_and_prior() -> None:
+    assert set(method().networks()) == {"network", "prior"}
+    assert "prior.probability" in method().state_dict()
+
+
+def test_the_loss_takes_the_top_left_pixel_of_each_cell() -> None:
+    colorizer = method(neighbours=3).eval()
+    colorizer.prior.learn([torch.rand(2, 9, 9, generator=torch.Generator().manual_seed(0)) * 100])
+    batch = color_batch(24, 18)
+    weights = rebalancing_weights(colorizer.prior.probability)
+    truth = batch.chroma[..., 0::4, 0::4]
+    logits = colorizer.network(batch.gray.light)
+    rebalanced, plain = rebalanced_cross_entropy(logits, truth, ab_bins(), weights, neighbours=3)
+    parts = colorizer.loss(batch)
+    torch.testing.assert_close(parts["loss"], rebalanced)
+    torch.testing.assert_close(parts["cross_entropy"], plain)
+    assert parts["loss"].item() != pytest.approx(parts["cross_entropy"].item(), rel=1e-3)
+
+
+def test_rebalancing_is_a_setting() -> None:
+    colorizer = method(rebalance=False).eval()
+    colorizer.prior.learn([torch.full((2, 4, 4), 40.0)])
+    parts = colorizer.loss(color_batch())
+    assert parts["loss"].item() == parts["cross_entropy"].item()
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (30, 21)])
+def test_chroma_is_scaled_up_bilinearly(height: int, width: int) -> None:
+    colorizer = method(temperature=1.0, input_size=None).eval()
+    gray = color_batch(height, width).gray
+    with torch.inference_mode():
+        small = colorizer.network.decode(colorizer.network(gray.light), 1.0)
+        wanted = functional.interpolate(small, scale_factor=4.0, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(colorizer(gray), wanted[:, :, :height, :width])
+
+
+def test_the_published_solver() -> None:
+    configured = method().configure_optimizers()
+    optimizer = configured["optimizer"]
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (3e-5, 1e-3)
+    assert (configured["lr_scheduler"]["scheduler"].step_size, configured["lr_scheduler"]["interval"]) == (
+        225_000,
+        "step",
+    )
+    trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    assert id(method().network.model_out.weight) not in trained
+
+
+def test_it_learns() -> None:
+    colorizer = method(learning_rate=3e-3, temperature=0.38, input_size=None)
+    batch = color_batch(32, 32)
+    batch.chroma[:] = torch.tensor([[60.0, 40], [-50, 50]])[:, :, None, None]
+    batch.gray.light[0] /= 4
+    colorizer.prior.learn(batch.chroma)
+    optimizer = colorizer.configure_optimizers()["optimizer"]
+    for _ in range(40):
+        optimizer.zero_grad()
+        torch.autograd.backward(colorizer.loss(batch)["loss"])
+        optimizer.step()
+    assert (colorizer.train()(batch.gray) - batch.chroma).abs().mean() < 10
