@@ -1,0 +1,244 @@
+"""Leaderboards of records, for the terminal and as Markdown, CSV, JSON and HTML. Knows no torch."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.errors import CommandError, MissingError
+from bench.files import atomic_write
+from bench.ranking import DEFAULT_SORT, LEVELS, Board, Cell, Entry, columns_of, rank_records, to_lines
+from bench.record import RunRecord
+from bench.scoring.metrics import METRICS, Metric
+from bench.tables import table_to_csv
+
+PLAIN_WIDTH = 400
+MISSING = "—"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def record_paths(out: Path) -> list[Path]:
+    """Return where the records of the finished runs in an output folder lie."""
+    return sorted(out.glob("runs/*/*/record.json"))
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read one record.
+
+    Raises:
+        CommandError: It cannot be read.
+    """
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise CommandError(f"{path} is no record ({reason}); run the suite again to write it anew") from error
+
+
+def read_records(folders: Sequence[Path]) -> list[RunRecord]:
+    """Read the records of all finished runs in output folders; one that stands in two of them counts once."""
+    records = [read_record(path) for folder in folders for path in record_paths(folder)]
+    return list({record.run_id: record for record in records}.values())
+
+
+def read_boards(folders: Sequence[Path], *, levels: Sequence[str] = LEVELS, sort: str = DEFAULT_SORT) -> list[Board]:
+    """Read records and rank them.
+
+    Raises:
+        MissingError: There is no finished run.
+    """
+    records = read_records(folders)
+    if not records:
+        looked = ", ".join(str(folder) for folder in folders)
+        raise MissingError(f"no finished run in {looked}: give the --out folder of `colorbench run`; see its status")
+    return rank_records(records, sort=sort, levels=levels)
+
+
+def print_leaderboards(
+    folders: Sequence[Path],
+    *,
+    levels: Sequence[str] = LEVELS,
+    sort: str = DEFAULT_SORT,
+    console: Console | None = None,
+) -> None:
+    """Print the boards of output folders to the terminal, or as plain text where there is none."""
+    _print_boards(read_boards(folders, levels=levels, sort=sort), console or Console(highlight=False))
+
+
+def render(folders: Sequence[Path], form: str, *, levels: Sequence[str] = LEVELS, sort: str = DEFAULT_SORT) -> str:
+    """Return the boards of output folders as text in one of `FORMATS`."""
+    return FORMATS[form](read_boards(folders, levels=levels, sort=sort))
+
+
+def write_leaderboards(out: Path) -> None:
+    """Write `leaderboard.md`, `leaderboard.csv` and `leaderboard.html` of all finished runs in an output folder.
+
+    Several processes may do so at once: each reads all records and writes while the others wait.
+    """
+    with FileLock(out / ".leaderboard.lock"):
+        boards = rank_records(read_records([out]))
+        for form in ("md", "csv", "html"):
+            atomic_write(out / f"leaderboard.{form}", FORMATS[form](boards))
+
+
+def visible(text: str) -> str:
+    r"""Return text without control characters and marks that turn the writing direction.
+
+    >>> visible("a\x1b[31mb")
+    'a�[31mb'
+    """
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return text that Markdown shows as it is, on one line.
+
+    >>> escape_markdown("a|<b>")
+    'a\\|\\<b\\>'
+    """
+    return MARKDOWN.sub(r"\\\1", visible(text).replace("&", "&amp;"))
+
+
+def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
+    """Return a mean, and behind `±` half the width of its interval.
+
+    >>> format_score(Cell(23.4, 23.0, 24.0), METRICS["psnr"])
+    '23.40 ±0.50'
+    """
+    if cell.mean is None:
+        return MISSING
+    text = f"{cell.mean:.{metric.decimals}f}"
+    if not interval or cell.low is None or cell.high is None:
+        return text
+    return f"{text} ±{(cell.high - cell.low) / 2:.{metric.decimals}f}"
+
+
+def captions(board: Board) -> list[str]:
+    """Return what a reader must know about a board, one sentence a line."""
+    sorting = METRICS[board.sort]
+    unit = "images" if board.level == "image" else "instances"
+    lines = [f"Ranked by {sorting.name}. n: {unit} in the mean. ±: half the width of the 95 % bootstrap interval."]
+    if all(entry.rank is None for entry in board.entries):
+        lines[0] = f"Nothing is ranked: no whole, trained run has {sorting.name}."
+    if any(entry.seeds > 1 for entry in board.entries):
+        lines.append(
+            "Several seeds: the mean over them, and the interval from the lowest to the highest end of theirs."
+        )
+    if any(entry.partial or entry.untrained for entry in board.entries):
+        lines.append("Partial and untrained runs stand below and have no rank.")
+    return lines
+
+
+def headings(board: Board) -> list[str]:
+    """Return the columns of a board as people read it."""
+    seeds = ["seeds"] if any(entry.seeds > 1 for entry in board.entries) else []
+    notes = ["note"] if any(entry.notes for entry in board.entries) else []
+    return ["rank", "method", "detector", *seeds, "n", *(metric.title for metric in board.metrics), *notes]
+
+
+def texts(board: Board, entry: Entry, *, interval: bool = True) -> list[tuple[str, bool]]:
+    """Return the cells of one line under `headings`, each with whether it is the best of its column."""
+    names = headings(board)
+    cells = [entry.scores.get(metric.id, Cell(None)) for metric in board.metrics]
+    line = [(str(entry.rank) if entry.rank else MISSING, False), (entry.method, False), (entry.detector, False)]
+    line += [(str(entry.seeds), False)] if "seeds" in names else []
+    line += [(str(entry.n), False)]
+    line += [
+        (format_score(cell, metric, interval=interval), cell.rank == 1)
+        for cell, metric in zip(cells, board.metrics, strict=True)
+    ]
+    return line + ([(", ".join(entry.notes), False)] if "note" in names else [])
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """Return one table a board, the best of each column in bold."""
+    if not boards:
+        return "# Leaderboard\n\nNo run is finished yet.\n"
+    return "# Leaderboard\n" + "".join(_markdown_table(board) for board in boards)
+
+
+def _markdown_table(board: Board) -> str:
+    names = headings(board)
+    rules = [":--" if name in {"method", "detector", "note"} else "--:" for name in names]
+    lines = [[escape_markdown(name) for name in names], rules]
+    for entry in board.entries:
+        cells = [(escape_markdown(text), best) for text, best in texts(board, entry)]
+        lines.append([f"**{text}**" if best else text for text, best in cells])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"\n## {escape_markdown(board.title)}\n\n{table}\n\n{' '.join(captions(board))}\n"
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """Return one long table with all digits."""
+    columns = columns_of(boards)
+    lines = [[_truth(line[column]) for column in columns] for line in to_lines(boards)]
+    return table_to_csv(columns, lines)
+
+
+def _truth(value: str | int | float | None) -> str | int | float | None:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """Return a list of objects with the columns of the CSV file; what is missing is null."""
+    return json.dumps(to_lines(boards), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_html(boards: Sequence[Board]) -> str:
+    """Return a page that opens without a network."""
+    from bench.report.page import leaderboard_page
+
+    return leaderboard_page(boards)
+
+
+def to_text(boards: Sequence[Board]) -> str:
+    """Return what the terminal shows, without colours and as wide as it needs."""
+    file = io.StringIO()
+    _print_boards(boards, Console(file=file, highlight=False, force_terminal=False, width=PLAIN_WIDTH))
+    return file.getvalue()
+
+
+def _print_boards(boards: Sequence[Board], console: Console) -> None:
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
+    for board in boards:
+        table = _terminal_table(board, console, interval=True)
+        if console.measure(table).maximum > console.width:
+            table = _terminal_table(board, console, interval=False)
+        console.print(Text(visible(board.title), style="bold"))
+        console.print(table)
+        console.print(Text(" ".join(captions(board)), style="dim"), soft_wrap=not console.is_terminal)
+        console.print()
+
+
+def _terminal_table(board: Board, console: Console, *, interval: bool) -> Table:
+    """Return a board as rich shows it; where there is no bold, a `*` marks the best."""
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
+    for name in headings(board):
+        left = name in {"method", "detector", "note"}
+        table.add_column(Text(name), justify="left" if left else "right", no_wrap=name in {"method", "rank"})
+    for entry in board.entries:
+        cells = [
+            Text(visible(text) + ("*" if best and not console.is_terminal else ""), style="bold" if best else "")
+            for text, best in texts(board, entry, interval=interval)
+        ]
+        table.add_row(*cells, style="" if entry.rank else "dim")
+    return table
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Board]], str]] = {
+    "terminal": to_text,
+    "md": to_markdown,
+    "csv": to_csv,
+    "json": to_json,
+    "html": to_html,
+}

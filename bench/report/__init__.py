@@ -1,0 +1,1 @@
+"""The offline report: one HTML file with tables and pictures."""

@@ -1,0 +1,153 @@
+"""Make the pages of an output folder: `report.html`, and the leaderboard as a page. Knows no torch.
+
+Each is one file that opens without a network, and equal input gives equal bytes.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.errors import MissingError
+from bench.files import atomic_write
+from bench.leaderboard import captions, format_score, read_record, record_paths, visible
+from bench.ranking import Board, Cell, rank_records
+from bench.record import RunRecord
+from bench.report.gallery import Gallery, galleries
+from bench.rows import read_rows
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_FAILURES = 50
+
+
+def write_report(out: Path, page: Path | None = None) -> Path:
+    """Write the report of an output folder.
+
+    Args:
+        out: output folder of a run.
+        page: file to write; `report.html` in `out` where None.
+
+    Returns:
+        The file.
+
+    Raises:
+        MissingError: There is no finished run.
+    """
+    runs = [(path.parent, read_record(path)) for path in record_paths(out)]
+    if not runs:
+        raise MissingError(f"no finished run in {out}: give the --out folder of `colorbench run`; see its status")
+    page = page or out / "report.html"
+    atomic_write(page, report_page(runs, galleries(out, runs)))
+    return page
+
+
+def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Gallery]) -> str:
+    """Return the report of runs, each with its folder, as HTML."""
+    records = [record for _, record in runs]
+    return _render(
+        "report.html.j2",
+        boards=rank_records(records),
+        records=sorted(records, key=lambda record: (record.dataset, record.method, record.detector, record.seed)),
+        facts=facts(records),
+        versions=common_versions(records),
+        galleries=pictures,
+        failures=failures(runs),
+        most_failures=MOST_FAILURES,
+    )
+
+
+def leaderboard_page(boards: Sequence[Board]) -> str:
+    """Return the boards alone as HTML."""
+    return _render("leaderboard.html.j2", boards=boards)
+
+
+def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return what holds for the page as a whole, by name."""
+    devices = sorted({f"{record.device}, {record.precision} bit" for record in records})
+    protocols = sorted({f"{record.protocol} ({record.protocol_sha256[:12]})" for record in records})
+    commits = sorted({_commit(record) for record in records})
+    started = sorted(record.started_utc for record in records)
+    return [
+        ("Suite", ", ".join(sorted({record.suite for record in records}))),
+        ("Protocol", ", ".join(protocols)),
+        ("Datasets", ", ".join(sorted({record.dataset for record in records}))),
+        ("Device", ", ".join(devices)),
+        ("Code", ", ".join(commits)),
+        ("Started", started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"),
+    ]
+
+
+def _commit(record: RunRecord) -> str:
+    if record.git_commit is None:
+        return f"installed package {record.versions.get('colorbench', '')}".strip()
+    return record.git_commit[:12] + (" with uncommitted changes" if record.git_dirty else "")
+
+
+def common_versions(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return the versions of packages, by name; where runs differ, all of them."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for package, version in record.versions.items():
+            found.setdefault(package, set()).add(version)
+    return [(package, ", ".join(sorted(found[package]))) for package in sorted(found)]
+
+
+def failures(runs: Sequence[tuple[Path, RunRecord]]) -> list[dict[str, str]]:
+    """Return the pictures that ended with an error, with run, status and reason."""
+    return [
+        {"run": folder.name, "dataset": record.dataset, "image": row.image, "status": row.status, "why": row.message}
+        for folder, record in runs
+        if record.counts.failed
+        for row in read_rows(folder, record.run_id).values()
+        if row.failed
+    ]
+
+
+def _render(template: str, **values: Any) -> str:
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            script_digest=digest,
+            **values,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Return the environment of our templates; every value is escaped, and a name that is missing is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(captions=captions, mean_text=mean_text, spread_text=spread_text)
+    environment.filters.update(visible=visible, short=short)
+    return environment
+
+
+def mean_text(cell: Cell, board: Board, index: int) -> str:
+    """Return a mean in the digits of its metric, the one at `index` in its board."""
+    return format_score(cell, board.metrics[index], interval=False)
+
+
+def spread_text(cell: Cell, board: Board, index: int) -> str:
+    """Return the `±` part of a score, empty where there is no interval."""
+    return format_score(cell, board.metrics[index]).partition(" ")[2]
+
+
+def short(digest: str | None) -> str:
+    """Return the first digits of a digest, a dash where there is none."""
+    return digest[:12] if digest else "—"
