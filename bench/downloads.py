@@ -1,0 +1,128 @@
+"""Weight files that others publish: their addresses, their digests, and how one is fetched. Knows no torch."""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict
+
+TIMEOUT_SECONDS = 10.0
+TORCHVISION = "https://download.pytorch.org/models"
+ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.3.0"
+
+
+class DownloadError(Exception):
+    """Say why a file could not be fetched; nothing is left of it."""
+
+
+class KnownFile(BaseModel):
+    """Describe a weight file that colorbench knows by name.
+
+    Attributes:
+        name: its file name.
+        use: what needs it.
+        license: under which it is given.
+        sha256: of its bytes, in hexadecimal; None where the file cannot be checked, and so is never downloaded.
+        url: where it is fetched from; None where it has to be brought.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    use: str
+    license: str
+    sha256: str | None = None
+    url: str | None = None
+
+
+def _torchvision(name: str, sha256: str, use: str) -> KnownFile:
+    return KnownFile(name=name, use=use, license="BSD-3-Clause", sha256=sha256, url=f"{TORCHVISION}/{name}")
+
+
+_FILES = (
+    KnownFile(name="yolov8n-seg-coco.pt", use="detector yolo, looked for first", license="AGPL-3.0"),
+    KnownFile(
+        name="yolov8n-seg.pt",
+        use="detector yolo",
+        license="AGPL-3.0",
+        sha256="d39e867b2c3a5dbc1aa764411544b475cb14727bf6af1ec46c238f8bb1351ab9",
+        url=f"{ULTRALYTICS}/yolov8n-seg.pt",
+    ),
+    _torchvision(
+        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        "73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+        "detector mask-rcnn, looked for first",
+    ),
+    _torchvision(
+        "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        "bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
+        "detector mask-rcnn, the older network",
+    ),
+    KnownFile(name="squeezenet1_1-features.pth", use="metric lpips_squeeze, looked for first", license="BSD-3-Clause"),
+    _torchvision(
+        "squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+        "metric lpips_squeeze",
+    ),
+    _torchvision(
+        "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "metric lpips_alex",
+    ),
+    _torchvision(
+        "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", "metric lpips_vgg"
+    ),
+)
+
+KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for file in _FILES})
+"""All files that colorbench knows, by name."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_offline() -> bool:
+    """Whether `COLORBENCH_OFFLINE` forbids to try the network."""
+    return os.environ.get("COLORBENCH_OFFLINE", "0") not in {"", "0"}
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for weights that were fetched; it need not exist."""
+    import pooch
+
+    return Path(pooch.os_cache("colorbench")) / "weights"
+
+
+def download_file(file: KnownFile, folder: Path) -> Path:
+    """Fetch a file over https into `folder`, where it appears whole and checked, or not at all. One try.
+
+    Raises:
+        DownloadError: It has no address or digest, the network does not answer, or the bytes are not the expected ones.
+    """
+    import pooch
+
+    if file.url is None or file.sha256 is None:
+        raise DownloadError("it is not published where it could be fetched and checked")
+    if is_offline():
+        raise DownloadError("COLORBENCH_OFFLINE forbids it")
+    if not file.url.startswith("https://"):
+        raise DownloadError(f"its address {file.url} is not https")
+    fetch = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
+    pooch.get_logger().setLevel(logging.ERROR)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+            pooch.retrieve(file.url, file.sha256, fname=file.name, path=temporary, downloader=fetch)
+            (Path(temporary) / file.name).replace(folder / file.name)
+    except ValueError as error:
+        raise DownloadError(f"{file.url}: {error}") from error
+    except OSError as error:
+        raise DownloadError(f"{file.url} cannot be had: {type(error).__name__}") from error
+    return folder / file.name

@@ -1,0 +1,171 @@
+"""Where weights are: single files and the folders of methods, by path or by name. Knows no torch."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file, file_sha256
+from bench.errors import MissingError, UsageError
+from bench.manifest import (
+    MANIFEST,
+    WeightsManifest,
+    load_manifest,
+    load_networks,
+    save_weights,
+    verify_weights,
+    weights_digest,
+)
+from bench.progress import say
+
+__all__ = [
+    "WeightsManifest",
+    "WeightsMissingError",
+    "find_method_weights",
+    "find_weights",
+    "known_files",
+    "load_manifest",
+    "load_networks",
+    "print_known_files",
+    "save_weights",
+    "verify_weights",
+    "weights_digest",
+]
+
+
+class WeightsMissingError(MissingError):
+    """Say which weights were looked for, where, and how to get them."""
+
+
+def weight_folders() -> list[Path]:
+    """Return the folders of `COLORBENCH_WEIGHTS`, in order."""
+    return [Path(entry).expanduser() for entry in os.environ.get("COLORBENCH_WEIGHTS", "").split(os.pathsep) if entry]
+
+
+def find_weights(name: str | Path, *alternatives: str, download: bool = True, beside: Path | None = None) -> Path:
+    """Return the absolute path of a weight file.
+
+    Looked for in this order: the path as given; the folders of `COLORBENCH_WEIGHTS`; the folder `beside`; the user's
+    cache, where a file whose digest is wrong is removed; a download. Each place is tried for all names before the next.
+
+    Args:
+        name: path or file name.
+        alternatives: names of other files that serve as well.
+        download: whether the network may be tried, once, for the first of the files that is published.
+        beside: folder of the file that names the weights.
+
+    Raises:
+        WeightsMissingError: No place has any of them.
+    """
+    names = [str(name), *alternatives]
+    found = _find_local(names, beside) or _find_cached(names)
+    if found is not None:
+        return found.resolve()
+    failure = None
+    published = next((KNOWN_FILES[one] for one in names if one in KNOWN_FILES and KNOWN_FILES[one].url), None)
+    if download and published is not None:
+        try:
+            say(f"fetching {published.name}")
+            return download_file(published, cache_folder()).resolve()
+        except DownloadError as error:
+            failure = f"{published.name} could not be fetched: {error}"
+    raise WeightsMissingError(_missing(names, failure))
+
+
+def _find_local(names: Sequence[str], beside: Path | None) -> Path | None:
+    places = [Path(), *weight_folders(), *([beside] if beside is not None else [])]
+    for path in (place / Path(one).expanduser() for place in places for one in names):
+        if path.is_file():
+            known = KNOWN_FILES.get(path.name)
+            if known is not None and known.sha256 is not None and file_sha256(path) != known.sha256:
+                say(f"note: the {path.name} that was given is not the published file of that name; it is used")
+            return path
+    return None
+
+
+def _find_cached(names: Sequence[str]) -> Path | None:
+    for known in (KNOWN_FILES[one] for one in names if one in KNOWN_FILES):
+        path = cache_folder() / known.name
+        if not path.is_file():
+            continue
+        if known.sha256 in (None, file_sha256(path)):
+            return path
+        say(f"note: {known.name} in the cache has a wrong digest and is removed")
+        path.unlink()
+    return None
+
+
+def _missing(names: Sequence[str], failure: str | None) -> str:
+    folders = [f"{folder} (COLORBENCH_WEIGHTS)" for folder in weight_folders()]
+    places = ", ".join(["the path as given", *folders, "the cache"])
+    addresses = [f"fetch {file.url}" for file in KNOWN_FILES.values() if file.name in names and file.url]
+    remedy = " or ".join([*addresses, f"put {names[0]} into a folder and name that folder in COLORBENCH_WEIGHTS"])
+    reason = f"; {failure}" if failure else ""
+    return f"no weights {' or '.join(names)} at {places}{reason}. What to do: {remedy}"
+
+
+def find_method_weights(path_or_name: str | Path | None, method: str, *, beside: Path | None = None) -> Path:
+    """Return the folder of a method's weights, the one that holds `weights.json`.
+
+    Looked for in this order: the path as given; the folders of `COLORBENCH_WEIGHTS`; the folder `beside`; the user's
+    cache. At each place the folder itself and its `weights` are tried, so that the folder of a training serves.
+
+    Args:
+        path_or_name: folder; None looks for one with the method's id, then for one whose weights serve the method.
+        method: id of the method that the weights are for.
+        beside: folder of the file that names the weights.
+
+    Raises:
+        WeightsMissingError: There is no such folder.
+        UsageError: The weights are of another method, or their manifest is broken.
+    """
+    names = [str(path_or_name)] if path_or_name is not None else [method, "instcolor-fusion", "instcolor"]
+    places = [Path(), *weight_folders(), *([beside] if beside is not None else []), cache_folder()]
+    if path_or_name is None:
+        places = places[1:]
+    for name, place in ((name, place) for name in names for place in places):
+        for folder in (place / Path(name).expanduser(), place / Path(name).expanduser() / "weights"):
+            if not (folder / MANIFEST).is_file():
+                continue
+            manifest = load_manifest(folder)
+            if manifest.serves(method):
+                return folder.resolve()
+            if path_or_name is not None or name == method:
+                raise UsageError(
+                    f"the weights in {folder} are of {manifest.method}, not of {method}: give the folder that "
+                    f"`colorbench train {method} --out DIR` has made"
+                )
+    given = f"at {path_or_name}" if path_or_name is not None else "in COLORBENCH_WEIGHTS or the cache"
+    raise WeightsMissingError(
+        f"no weights of {method} {given}: train it with `colorbench train {method} --out DIR` and give DIR as its "
+        f"weights, or fetch published ones with `colorbench weights fetch {method}`, or try it untrained with "
+        "`weights: untrained`"
+    )
+
+
+def known_files() -> list[dict[str, Any]]:
+    """Return the weight files that colorbench knows by name, and where each was found; nothing is fetched."""
+    return [{"id": file.name, "found": found_at(file), **file.model_dump(exclude={"name"})} for file in _files()]
+
+
+def found_at(file: KnownFile) -> str | None:
+    """Return the path of a known file on this machine, None where it is not."""
+    found = _find_local([file.name], None) or _find_cached([file.name])
+    return None if found is None else str(found)
+
+
+def _files() -> Sequence[KnownFile]:
+    return tuple(KNOWN_FILES.values())
+
+
+def print_known_files() -> None:
+    """Print what `known_files` returns as a table on standard output."""
+    from rich.console import Console
+
+    table = Table("file", "for", "licence", "found at")
+    for file in known_files():
+        where = file["found"] or ("can be fetched" if file["url"] else "has to be brought")
+        table.add_row(file["id"], file["use"], file["license"], where)
+    Console().print(table)
