@@ -12,10 +12,10 @@ def check_settings(*, score_threshold: float, max_boxes: int) -> None:
     """Refuse settings that no detector can follow.
 
     Raises:
-        ValueError: The threshold is not in [0, 1), or fewer than one box is wanted.
+        ValueError: The threshold is not in [0, 1], or fewer than one box is wanted.
     """
-    if not 0 <= score_threshold < 1:
-        raise ValueError(f"score_threshold is {score_threshold}: give a number of at least 0 and below 1")
+    if not 0 <= score_threshold <= 1:
+        raise ValueError(f"score_threshold is {score_threshold}: give a number from 0 to 1")
     if max_boxes < 1:
         raise ValueError(f"max_boxes is {max_boxes}: give at least 1, or choose the detector `none`")
 
