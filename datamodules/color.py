@@ -77,7 +77,8 @@ def rgb8_to_lab(rgb: Tensor) -> Tensor:
         raise ValueError(f"rgb must be uint8 of shape (..., 3, H, W), but it is {rgb.dtype} {tuple(rgb.shape)}")
     levels = torch.arange(256, dtype=torch.float64) / 255
     curve = torch.where(levels > SRGB_TOE, ((levels + 0.055) / 1.055) ** 2.4, levels / 12.92)
-    return linear_to_lab(curve.float().to(rgb.device)[rgb.int()])
+    linear = curve.float().to(rgb.device).index_select(0, rgb.flatten().int()).view(rgb.shape)
+    return linear_to_lab(linear)
 
 
 def lab_to_rgb8(light: Tensor, chroma: Tensor) -> Tensor:
