@@ -94,8 +94,8 @@ class Placement:
         column_inside, columns = _resize_matrix(edges[:, 0::2], size[1], crop_size[1])
         inside = row_inside[:, :, None] & column_inside[:, None, :]
         union = torch.zeros(len(boxes), 1, *size, dtype=torch.bool)
-        for picture, (left, top, right, bottom) in zip(pictures, corners, strict=True):
-            union[picture, :, top:bottom, left:right] = True
+        for picture, own in zip(pictures, inside, strict=True):
+            union[picture] |= own
         most = max((len(table) for table in tables), default=0)
         tensors = (tensor.to(device) for tensor in (inside, union, rows, columns))
         owners = (torch.tensor(pictures, device=device).long(), torch.tensor(slots, device=device).long())
@@ -108,8 +108,8 @@ class Placement:
             yield index, picture, slot, slice(top, bottom), slice(left, right)
 
     def resize(self, maps: Tensor) -> Tensor:
-        """Resize (n, h, w) float32 maps of the crops to their boxes: (n, H, W), zeros outside."""
-        return self.rows @ maps @ self.columns.mT
+        """Resize (n, h, w) maps of the crops to their boxes: (n, H, W), zeros outside."""
+        return self.rows.to(maps.dtype) @ maps @ self.columns.to(maps.dtype).mT
 
 
 def _resize_matrix(spans: Tensor, size: int, crop_size: int) -> tuple[Tensor, Tensor]:

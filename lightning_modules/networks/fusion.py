@@ -112,15 +112,16 @@ def softmax_shares(logits: Tensor, background_logits: Tensor, placement: Placeme
         placement: of the n boxes on maps of (H, W).
 
     Returns:
-        (B, most + 1, H, W) float32, at each pixel 1 in sum: one plane a box, 0 in those that a picture has no box
-        for, and the background last. Exactly 1 for the background outside of all boxes.
+        (B, most + 1, H, W), float32 or better, at each pixel 1 in sum: one plane a box, 0 where a picture has
+        fewer, and the background last. Exactly 1 for the background outside of all boxes.
     """
     batch, _, height, width = background_logits.shape
     with torch.autocast(logits.device.type, enabled=False):
-        placed = placement.resize(logits[:, 0].float())
+        exact = torch.promote_types(logits.dtype, torch.float32)
+        placed = placement.resize(logits[:, 0].to(exact))
         empty = placed.new_full((batch, placement.most, height, width), -torch.inf)
         instances = empty.index_put(placement.owners, placed)
-        background = background_logits.float() + ~placement.union * OUTSIDE_BONUS
+        background = background_logits.to(exact) + ~placement.union * OUTSIDE_BONUS
         return torch.cat([instances, background], dim=1).softmax(dim=1)
 
 

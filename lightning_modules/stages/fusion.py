@@ -37,7 +37,7 @@ class FusionColorizer(Colorizer):
     def __init__(
         self,
         *,
-        full: SiggraphNet,
+        full: nn.Module,
         instance: SiggraphNet,
         fusion: FusionNet,
         loss: nn.Module | None = None,
