@@ -45,7 +45,8 @@ def batch(size: int = 32) -> ColorBatch:
 
 
 def synthetic() -> PhotoDataModule:
-    return build_data(catalog.data_tree("synthetic"), train_size=32, num_workers=0)
+    """Return eight small scenes to train on."""
+    return build_data(catalog.data_tree("synthetic"), train=8, val=2, test=2, size=64, train_size=32)
 
 
 def parameters(method: Colorizer) -> list[torch.nn.Parameter]:
