@@ -10,6 +10,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -90,6 +91,13 @@ def write_leaderboards(out: Path) -> None:
             atomic_write(out / f"leaderboard.{form}", FORMATS[form](boards))
 
 
+def widen(console: Console) -> Console:
+    """Let a console that is no terminal be as wide as any table, so that nothing in a file is wrapped; return it."""
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
+    return console
+
+
 def visible(text: str) -> str:
     r"""Return text without control characters and marks that turn the writing direction.
 
@@ -122,17 +130,17 @@ def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
     return f"{text} ±{(cell.high - cell.low) / 2:.{metric.decimals}f}"
 
 
-def captions(board: Board) -> list[str]:
-    """Return what a reader must know about a board, one sentence a line."""
+def captions(board: Board, *, interval: bool = True) -> list[str]:
+    """Return what a reader must know about a board, one sentence an item."""
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
-    lines = [f"Ranked by {sorting.name}. n: {unit} in the mean. ±: half the width of the 95 % bootstrap interval."]
-    if all(entry.rank is None for entry in board.entries):
-        lines[0] = f"Nothing is ranked: no whole, trained run has {sorting.name}."
+    ranked = any(entry.rank is not None for entry in board.entries)
+    lines = [f"Ranked by {sorting.name}." if ranked else f"No whole, trained run has {sorting.name} to rank by."]
+    lines.append(f"n: {unit} in the mean.")
+    if interval:
+        lines.append("±: half the width of the 95 % bootstrap interval.")
     if any(entry.seeds > 1 for entry in board.entries):
-        lines.append(
-            "Several seeds: the mean over them, and the interval from the lowest to the highest end of theirs."
-        )
+        lines.append("Several seeds: the mean over them, the interval from the lowest to the highest end of theirs.")
     if any(entry.partial or entry.untrained for entry in board.entries):
         lines.append("Partial and untrained runs stand below and have no rank.")
     return lines
@@ -208,29 +216,35 @@ def to_text(boards: Sequence[Board]) -> str:
 
 
 def _print_boards(boards: Sequence[Board], console: Console) -> None:
-    if not console.is_terminal:
-        console.width = max(console.width, PLAIN_WIDTH)
+    """Print each board; where it is too wide for the terminal, packed and without its intervals."""
+    widen(console)
     for board in boards:
-        table = _terminal_table(board, console, interval=True)
-        if console.measure(table).maximum > console.width:
-            table = _terminal_table(board, console, interval=False)
+        table = _terminal_table(board, terminal=console.is_terminal)
+        unbounded = console.options.update(max_width=PLAIN_WIDTH)
+        fits = Measurement.get(console, unbounded, table).maximum <= console.width
+        table = table if fits else _terminal_table(board, terminal=console.is_terminal, narrow=True)
+        notes = captions(board, interval=fits) + ([] if console.is_terminal else ["*: best of its column."])
         console.print(Text(visible(board.title), style="bold"))
         console.print(table)
-        console.print(Text(" ".join(captions(board)), style="dim"), soft_wrap=not console.is_terminal)
+        console.print(Text(" ".join(notes), style="dim"))
         console.print()
 
 
-def _terminal_table(board: Board, console: Console, *, interval: bool) -> Table:
+def _terminal_table(board: Board, *, terminal: bool, narrow: bool = False) -> Table:
     """Return a board as rich shows it; where there is no bold, a `*` marks the best."""
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
+    form = box.SIMPLE_HEAD if terminal else box.ASCII2
+    table = Table(box=form, pad_edge=not terminal, padding=(0, 0) if narrow else (0, 1))
+    scored = {metric.title for metric in board.metrics}
     for name in headings(board):
+        title = name.replace(" ", "\n", 1).replace("-", "-\n") if narrow else name
         left = name in {"method", "detector", "note"}
-        table.add_column(Text(name), justify="left" if left else "right", no_wrap=name in {"method", "rank"})
+        padded = title if terminal or name not in scored else f"{title} "
+        table.add_column(Text(padded), justify="left" if left else "right", overflow="fold")
     for entry in board.entries:
-        cells = [
-            Text(visible(text) + ("*" if best and not console.is_terminal else ""), style="bold" if best else "")
-            for text, best in texts(board, entry, interval=interval)
-        ]
+        cells = []
+        for name, (text, best) in zip(headings(board), texts(board, entry, interval=not narrow), strict=True):
+            mark = "" if terminal or name not in scored else "*" if best else " "
+            cells.append(Text(visible(text) + mark, style="bold" if best else ""))
         table.add_row(*cells, style="" if entry.rank else "dim")
     return table
 

@@ -22,9 +22,9 @@ class Figure:
     """Show one version of a picture.
 
     Attributes:
-        label: `gray`, `truth`, or the method with its detector.
+        label: `input` (grey), `truth`, or the method with its detector.
         uri: the thumbnail as a data URI; None where there is none.
-        psnr: against the truth in dB; None for gray and truth, and where there is no score.
+        psnr: against the truth in dB; None for input and truth, and where there is no score.
         best: whether no other method has a higher PSNR on this picture.
         status: of the row, where it is not `ok`.
     """
@@ -131,7 +131,7 @@ def _picture(folder: Path, key: str, shown: Sequence[Shown]) -> Picture:
         for run, row, value in zip(shown, rows, values, strict=True)
     ]
     gray, truth = thumbnail(folder, key, ".gray.png"), thumbnail(folder, key, ".truth.png")
-    figures = ([Figure("gray", gray)] if gray else []) + methods + ([Figure("truth", truth)] if truth else [])
+    figures = ([Figure("input", gray)] if gray else []) + methods + ([Figure("truth", truth)] if truth else [])
     known = next((row for row in rows if row is not None and not row.failed), None)
     if known is None:
         return Picture(key, tuple(figures))
