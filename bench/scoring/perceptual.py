@@ -1,0 +1,160 @@
+"""LPIPS 0.1 with backbones that are looked for like all weights; its linear layers come with the `lpips` package."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.errors import UsageError
+from bench.scoring.fidelity import PixelBox
+from bench.weights import WeightsMissingError, find_weights
+
+BACKBONES: Mapping[str, tuple[str, ...]] = {
+    "squeeze": ("squeezenet1_1-features.pth", "squeezenet1_1-b8a52dc0.pth"),
+    "alex": ("alexnet-owt-7be5be79.pth",),
+    "vgg": ("vgg16-397923af.pth",),
+}
+"""Names under which the weights of each network are looked for."""
+
+PREFIX = "lpips_"
+LEAST_SIDE = 32
+CUTOUT_SIDE = 64
+CHUNK_PIXELS = 2**19
+
+
+def find_lpips(metrics: Sequence[str]) -> tuple[dict[str, nn.Module], list[str]]:
+    """Return the networks of those LPIPS metrics whose backbone is at hand, and a line for each that is not.
+
+    Args:
+        metrics: ids; those that are no LPIPS are passed over.
+
+    Returns:
+        Networks by metric, and for each metric without one what is missing and what to do.
+
+    Raises:
+        UsageError: A backbone's file does not hold that backbone.
+    """
+    networks: dict[str, nn.Module] = {}
+    notices = []
+    for metric in metrics:
+        if not metric.startswith(PREFIX):
+            continue
+        try:
+            path = find_weights(*BACKBONES[metric.removeprefix(PREFIX)])
+        except WeightsMissingError as error:
+            notices.append(f"{metric} is left out: {error}")
+        else:
+            networks[metric] = load_lpips(metric.removeprefix(PREFIX), path)
+    return networks, notices
+
+
+@cache
+def load_lpips(net: str, backbone: Path) -> nn.Module:
+    """Build LPIPS with the weights of its backbone from a file.
+
+    Args:
+        net: `squeeze`, `alex` or `vgg`.
+        backbone: state dict of torchvision's network, or of its `features` alone.
+
+    Raises:
+        UsageError: The file is not such a state dict.
+    """
+    network = build_lpips(net)
+    wanted = {name: name.split(".", 2)[2] for name in network.state_dict() if name.startswith("net.")}
+    given = read_features(backbone)
+    if set(given) != set(wanted.values()):
+        differing = sorted(set(given) ^ set(wanted.values()))
+        raise UsageError(
+            f"{backbone.name} is not the backbone of LPIPS-{net}: {len(differing)} names differ, such as "
+            f"{', '.join(differing[:3])}; give torchvision's state dict of it"
+        )
+    try:
+        network.load_state_dict({name: given[key] for name, key in wanted.items()}, strict=False)
+    except RuntimeError as error:
+        raise UsageError(f"{backbone.name} is not the backbone of LPIPS-{net}: {error}") from error
+    return network.requires_grad_(False).eval()
+
+
+def build_lpips(net: str) -> nn.Module:
+    """Return LPIPS 0.1 with its published linear layers and a backbone without meaning; draws no random number."""
+    import lpips
+
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # lpips calls torchvision by arguments that have been renamed since.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.models\._utils")
+        network: nn.Module = lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
+    return network
+
+
+def read_features(path: Path) -> dict[str, Tensor]:
+    """Return the feature layers of a torchvision state dict by their names below `features`.
+
+    Raises:
+        UsageError: The file holds no state dict, or cannot be read as one without running code.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UsageError(f"{path.name} cannot be read as weights: {type(error).__name__}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"{path.name} holds no state dict: give torchvision's, or that of its features")
+    whole = any(name.startswith("features.") for name in state)
+    kept = {name: value for name, value in state.items() if not (whole and name.startswith("classifier."))}
+    return {name.removeprefix("features."): value for name, value in kept.items()}
+
+
+def lpips_values(network: nn.Module, prediction: Tensor, truth: Tensor) -> Tensor:
+    """Return the distance of each pair of pictures.
+
+    Args:
+        network: of `load_lpips`, on the device of the pictures.
+        prediction: (B, 3, H, W), 8-bit sRGB values, uint8 or real numbers in [0, 255]; H and W at least 32.
+        truth: the same.
+
+    Returns:
+        (B,) float64.
+    """
+    step = max(1, CHUNK_PIXELS // (prediction.shape[-1] * prediction.shape[-2]))
+    parts = [torch.zeros(0, dtype=torch.float64, device=prediction.device)]
+    with full_precision(prediction.device):
+        for start in range(0, len(prediction), step):
+            ours, theirs = (pictures[start : start + step].float() / 127.5 - 1 for pictures in (prediction, truth))
+            parts.append(network(ours, theirs).flatten().double())
+    return torch.cat(parts)
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Compute in float32, with neither autocast nor the 10-bit mantissa that convolutions on a GPU have by default."""
+    with (
+        torch.autocast(device.type, enabled=False),
+        torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False),
+        torch.no_grad(),
+    ):
+        yield
+
+
+def cut_out(picture: Tensor, boxes: Sequence[PixelBox]) -> Tensor:
+    """Return the boxes of a picture, each resized to 64 x 64 in real numbers, bilinear with antialiasing.
+
+    Args:
+        picture: (3, H, W) uint8.
+        boxes: in its pixels.
+
+    Returns:
+        (K, 3, 64, 64) float32 in [0, 255].
+    """
+    size = (CUTOUT_SIDE, CUTOUT_SIDE)
+    values = picture[None].float()
+    cutouts = [
+        functional.interpolate(
+            values[..., top:bottom, left:right], size, mode="bilinear", align_corners=False, antialias=True
+        )
+        for left, top, right, bottom in boxes
+    ]
+    return torch.cat(cutouts) if cutouts else values.new_zeros(0, 3, *size)
