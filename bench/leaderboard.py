@@ -234,17 +234,15 @@ def _terminal_table(board: Board, *, terminal: bool, narrow: bool = False) -> Ta
     """Return a board as rich shows it; where there is no bold, a `*` marks the best."""
     form = box.SIMPLE_HEAD if terminal else box.ASCII2
     table = Table(box=form, pad_edge=not terminal, padding=(0, 0) if narrow else (0, 1))
-    scored = {metric.title for metric in board.metrics}
     for name in headings(board):
         title = name.replace(" ", "\n", 1).replace("-", "-\n") if narrow else name
         left = name in {"method", "detector", "note"}
-        padded = title if terminal or name not in scored else f"{title} "
-        table.add_column(Text(padded), justify="left" if left else "right", overflow="fold")
+        table.add_column(Text(title), justify="left" if left else "right", overflow="fold")
     for entry in board.entries:
-        cells = []
-        for name, (text, best) in zip(headings(board), texts(board, entry, interval=not narrow), strict=True):
-            mark = "" if terminal or name not in scored else "*" if best else " "
-            cells.append(Text(visible(text) + mark, style="bold" if best else ""))
+        cells = [
+            Text(("*" if best and not terminal else "") + visible(text), style="bold" if best else "")
+            for text, best in texts(board, entry, interval=not narrow)
+        ]
         table.add_row(*cells, style="" if entry.rank else "dim")
     return table
 

@@ -53,6 +53,8 @@ def read_plan(out: Path) -> list[PlannedRun]:
     if path.is_file():
         try:
             planned = list(Plan.model_validate(json.loads(path.read_text(encoding="utf-8"))).runs)
+            for run in planned:
+                path_below(out, run.folder)
         except (ValueError, ValidationError) as error:
             reason = str(error).splitlines()[0]
             raise CommandError(f"{path} is no plan ({reason}); `colorbench run` writes it anew") from error
@@ -109,7 +111,7 @@ def _run_status(out: Path, run: PlannedRun) -> dict[str, Any]:
 def _rows(out: Path, run: PlannedRun) -> tuple[dict[str, Row], str]:
     try:
         return read_rows(path_below(out, run.folder), run.run_id), ""
-    except (RowError, ValueError, OSError) as error:
+    except (RowError, OSError) as error:
         return {}, str(error)
 
 

@@ -1,0 +1,249 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.errors import CommandError, MissingError
+from bench.leaderboard import (
+    FORMATS,
+    escape_markdown,
+    print_leaderboards,
+    read_boards,
+    read_records,
+    render,
+    to_csv,
+    to_html,
+    to_json,
+    to_markdown,
+    to_text,
+    visible,
+    write_leaderboards,
+)
+from bench.ranking import rank_records, to_frame
+from bench.record import RunRecord
+
+Finish = Callable[..., RunRecord]
+
+
+def scores(*psnr: float, lpips: float | None = None) -> dict[str, dict[str, float | None]]:
+    extra: dict[str, float | None] = {} if lpips is None else {"lpips_squeeze": lpips}
+    return {f"photo{index}": {"psnr": value, "ssim": value / 100, **extra} for index, value in enumerate(psnr)}
+
+
+def ranks(records: list[RunRecord], **options: str) -> dict[str, int | None]:
+    board = rank_records(records, levels=["image"], **options)[0]
+    return {entry.method: entry.rank for entry in board.entries}
+
+
+def test_best_psnr_comes_first_and_ties_share_a_rank(tmp_path: Path, finish_run: Finish) -> None:
+    records = [
+        finish_run(tmp_path, scores(20, 22), method="low"),
+        finish_run(tmp_path, scores(30, 32), method="high"),
+        finish_run(tmp_path, scores(25, 27), method="twin-b"),
+        finish_run(tmp_path, scores(27, 25), method="twin-a"),
+    ]
+    assert list(ranks(records).items()) == [("high", 1), ("twin-a", 2), ("twin-b", 2), ("low", 4)]
+
+
+def test_a_metric_ranks_in_its_better_direction(tmp_path: Path, finish_run: Finish) -> None:
+    metrics = ("psnr", "lpips_squeeze")
+    records = [
+        finish_run(tmp_path, scores(30, lpips=0.4), method="blurred", metrics=metrics),
+        finish_run(tmp_path, scores(20, lpips=0.1), method="crisp", metrics=metrics),
+    ]
+    assert ranks(records) == {"blurred": 1, "crisp": 2}
+    assert ranks(records, sort="lpips_squeeze") == {"crisp": 1, "blurred": 2}
+
+
+def test_partial_and_untrained_runs_stand_below_without_rank(tmp_path: Path, finish_run: Finish) -> None:
+    records = [
+        finish_run(tmp_path, scores(90), method="lucky", partial=True),
+        finish_run(tmp_path, scores(80), method="random-weights", untrained=True),
+        finish_run(tmp_path, scores(20), method="honest"),
+    ]
+    assert list(ranks(records).items()) == [("honest", 1), ("lucky", None), ("random-weights", None)]
+    text = to_markdown(rank_records(records))
+    assert "| — | lucky | none | 1 | 90.00 | 0.9000 | partial |" in text
+    assert "| **20.00** |" in text
+    assert "**90.00**" not in text
+    assert {"partial", "untrained"} <= {line.split("|")[-2].strip() for line in text.splitlines() if "|" in line}
+
+
+def test_a_method_without_the_score_is_not_ranked(tmp_path: Path, finish_run: Finish) -> None:
+    records = [
+        finish_run(tmp_path, {"a": "error-memory"}, method="crashed"),
+        finish_run(tmp_path, scores(20), method="fine"),
+    ]
+    assert ranks(records) == {"fine": 1, "crashed": None}
+    assert "1 failed" in to_markdown(rank_records(records))
+
+
+def test_seeds_are_averaged(tmp_path: Path, finish_run: Finish) -> None:
+    records = [finish_run(tmp_path, scores(20 + seed, 24 + seed), seed=seed) for seed in range(3)]
+    (entry,) = rank_records(records, levels=["image"])[0].entries
+    cell = entry.scores["psnr"]
+    assert (entry.seeds, entry.n, cell.mean) == (3, 2, 23.0)
+    assert (cell.low, cell.high) == (20.0, 26.0)
+    assert "Several seeds" in to_text(rank_records(records))
+
+
+def test_two_runs_of_one_seed_are_never_averaged(tmp_path: Path, finish_run: Finish) -> None:
+    records = [finish_run(tmp_path / str(n), scores(20 + n), salt=str(n)) for n in range(2)]
+    entries = rank_records(records, levels=["image"])[0].entries
+    assert [entry.method for entry in entries] == [f"gray#{records[1].run_id[:8]}", f"gray#{records[0].run_id[:8]}"]
+
+
+def test_a_run_that_is_read_twice_counts_once(tmp_path: Path, finish_run: Finish) -> None:
+    for place in ("one", "two"):
+        finish_run(tmp_path / place, scores(20))
+    assert len(read_records([tmp_path / "one", tmp_path / "two"])) == 1
+
+
+def test_other_pictures_under_the_same_name_are_another_table(tmp_path: Path, finish_run: Finish) -> None:
+    records = [
+        finish_run(tmp_path / digit, scores(20), method=digit, dataset_digest=digit * 64, dataset="folder")
+        for digit in "ab"
+    ]
+    boards = rank_records(records, levels=["image"])
+    assert [board.dataset for board in boards] == ["folder#aaaaaaaa", "folder#bbbbbbbb"]
+    assert [entry.rank for board in boards for entry in board.entries] == [1, 1]
+
+
+def test_csv_has_the_promised_columns(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20.125, 22), method="gray")
+    finish_run(tmp_path, scores(30), method="maybe", partial=True)
+    lines = render([tmp_path], "csv").splitlines()
+    first = "dataset,protocol,level,rank,tie_group,method,detector,seeds,n,partial,untrained"
+    each = [f"{metric}{part}" for metric in ("psnr", "ssim") for part in ("", "_low", "_high", "_rank")]
+    assert lines[0] == ",".join([first, *each])
+    assert [line.split(",")[2] for line in lines[1:]] == ["image", "image", "instance", "instance"]
+    assert lines[1].startswith("samples,stretch256-v1,image,1,1,gray,none,1,2,false,false,21.0625,20.125,22.0,1,")
+    assert lines[2].startswith("samples,stretch256-v1,image,,,maybe,none,1,1,true,false,30.0,,,,")
+
+
+def test_csv_json_and_frame_hold_the_same(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20.123456789, 22), method="gray")
+    finish_run(tmp_path, scores(30), method="maybe", partial=True)
+    boards = read_boards([tmp_path])
+    from_csv = pd.read_csv(io.StringIO(to_csv(boards)))
+    from_json = pd.DataFrame(json.loads(to_json(boards)))
+    pd.testing.assert_frame_equal(from_csv, from_json, check_dtype=False, check_exact=True)
+    pd.testing.assert_frame_equal(from_csv, to_frame(boards), check_dtype=False, check_exact=True)
+
+
+def test_metrics_that_nobody_has_are_absent(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20), metrics=("psnr", "ssim", "lpips_squeeze"))
+    for form in FORMATS:
+        assert "lpips" not in render([tmp_path], form).lower()
+
+
+def test_no_board_of_instances_without_instances(tmp_path: Path, finish_run: Finish) -> None:
+    record = finish_run(tmp_path, {"a": "error-decode"})
+    assert [board.level for board in rank_records([record])] == ["image"]
+
+
+def test_hostile_names_are_only_text(tmp_path: Path, finish_run: Finish) -> None:
+    record = finish_run(tmp_path, scores(20))
+    name = '=cmd|<img src=x onerror=alert(1)>`*[red]\n\x1b[31m"'
+    boards = rank_records([record.model_copy(update={"method": name, "dataset": name})])
+    page = to_html(boards)
+    assert "<img" not in page
+    assert "\x1b" not in page
+    line = next(line for line in to_markdown(boards).splitlines() if line.startswith("| 1 |"))
+    assert line.count("|") - line.count("\\|") == line.count(" | ") + 2
+    assert "\\<img" in line
+    assert "\x1b" not in to_text(boards)
+    assert "[red]" in to_text(boards)
+    (first, *_) = csv.DictReader(io.StringIO(to_csv(boards)))
+    assert first["method"].startswith("'=cmd")
+
+
+def test_text_is_made_harmless() -> None:
+    assert escape_markdown("a|b\nc & <d>") == "a\\|b\N{REPLACEMENT CHARACTER}c &amp; \\<d\\>"
+    assert visible("a\u202eb\tc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
+
+
+def printed(folder: Path, **options: object) -> str:
+    file = io.StringIO()
+    console = Console(file=file, highlight=False, **options)  # type: ignore[arg-type]
+    print_leaderboards([folder], console=console)
+    return file.getvalue()
+
+
+def test_terminal_shows_the_best_in_bold(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20), method="low")
+    finish_run(tmp_path, scores(30), method="high")
+    text = printed(tmp_path, force_terminal=True, width=120)
+    assert "\x1b[1m      30.00\x1b[0m" in text
+    assert "*30.00" not in text
+
+
+def test_plain_text_marks_the_best_with_a_star(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20), method="low")
+    finish_run(tmp_path, scores(30), method="high")
+    text = printed(tmp_path, width=40)
+    assert "*30.00 |" in text
+    assert " 20.00 |" in text
+    assert "\x1b" not in text
+
+
+def test_a_narrow_terminal_loses_intervals_but_no_column(tmp_path: Path, finish_run: Finish) -> None:
+    for method in ("instcolor-fusion", "iizuka-siggraph16"):
+        finish_run(tmp_path, scores(20, 30), method=method, detector="annotations")
+    finish_run(tmp_path, scores(20, 30), method="zhang-eccv16", partial=True)
+    wide = printed(tmp_path, force_terminal=True, width=120, color_system=None)
+    narrow = printed(tmp_path, force_terminal=True, width=64, color_system=None)
+    assert "±" in wide
+    assert "±" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 64
+    for word in ("iizuka-siggraph16", "annotations", "25.00", "0.2500", "partial"):
+        assert word in narrow
+
+
+def test_files_are_written_and_the_same_again(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20))
+    write_leaderboards(tmp_path)
+    files = [tmp_path / f"leaderboard.{form}" for form in ("md", "csv", "html")]
+    before = [path.read_bytes() for path in files]
+    write_leaderboards(tmp_path)
+    assert [path.read_bytes() for path in files] == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_processes_that_finish_at_once_lose_nothing(tmp_path: Path, finish_run: Finish) -> None:
+    code = "import sys; from pathlib import Path; from bench.leaderboard import write_leaderboards as w; "
+    code += "[w(Path(sys.argv[1])) for _ in range(5)]"
+    for number in range(4):
+        finish_run(tmp_path, scores(20 + number), method=f"method{number}")
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(60) for process in running] == [0] * 2
+    assert (tmp_path / "leaderboard.csv").read_text().count(",image,") == 4
+
+
+def test_without_a_run_the_reader_is_told_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no finished run"):
+        read_boards([tmp_path])
+    write_leaderboards(tmp_path)
+    assert "No run is finished yet" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_a_broken_record_is_named(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20))
+    path = tmp_path / "runs/samples/gray--none--s0/record.json"
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(CommandError, match=r"gray--none--s0/record\.json is no record"):
+        read_records([tmp_path])
+
+
+def test_reading_commands_import_neither_torch_nor_pandas() -> None:
+    code = "import sys, bench.leaderboard, bench.report.page, bench.status; print({'torch', 'pandas'} & {*sys.modules})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
