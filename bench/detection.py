@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -168,16 +169,15 @@ def run_detection_process(request: DetectionRequest, total: int, *, title: str) 
         CommandError: The process ended early; of the kind that it reports, with the last lines that it wrote.
     """
     with tempfile.TemporaryFile() as written, progress(title, total) as advance:
-        child = _start(request, written)
         report: dict[str, Any] = {}
-        try:
-            for line in child.stdout or ():
-                report = json.loads(line)
-                advance(report.get("done", 0))
-            status = child.wait()
-        finally:
-            child.terminate()
-            child.wait()
+        with _start(request, written) as child:
+            try:
+                for line in child.stdout or ():
+                    report = json.loads(line)
+                    advance(report.get("done", 0))
+                status = child.wait()
+            finally:
+                child.terminate()
         if status != 0:
             raise _failure(status, report, written)
     return _noted(read_boxes(request.out), request.out)
@@ -193,7 +193,7 @@ def _start(request: DetectionRequest, stderr: IO[bytes]) -> "subprocess.Popen[st
         text=True,
     )
     if child.stdin is not None:
-        with child.stdin:
+        with suppress(BrokenPipeError), child.stdin:  # one that died at once says why on its standard error
             child.stdin.write(request.model_dump_json())
     return child
 
