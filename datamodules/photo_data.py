@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from datamodules.boxfile import BoxFile, read_boxes
+from datamodules.loaders import TrainingLoader
 from datamodules.photo_dataset import BoxChoice, Collate, PhotoDataset, Reading, Sample
 from datamodules.photos import Photo, PhotoSource
 from datamodules.protocol import PROTOCOLS, Protocol
@@ -97,7 +98,7 @@ class PhotoDataModule(pl.LightningDataModule):
         """Whether the training photos are others than the test photos."""
         return self.source("train") is not None
 
-    def train_dataloader(self) -> Loader:
+    def train_dataloader(self) -> TrainingLoader:
         """Return shuffled photos, shared out over the trainer's ranks."""
         dataset = self.training_set("train")
         if dataset is None:
@@ -105,7 +106,9 @@ class PhotoDataModule(pl.LightningDataModule):
             raise ValueError(f"{type(self).__name__} has no {lacking}")
         rank, world = self.ranks()
         sampler = EpochSampler(len(dataset), seed=self.seed, rank=rank, world=world)
-        return self.loader(dataset, sampler, self.batch_size, drop_last=len(sampler) >= self.batch_size)
+        drop_last = len(sampler) >= self.batch_size
+        collate = self.collate(dataset)
+        return TrainingLoader(dataset, sampler, self.batch_size, collate, drop_last=drop_last, **self.loader_settings())
 
     def val_dataloader(self) -> Loader | list[Loader]:
         """Return the validation photos in order, the same every epoch; no loader where there are none."""
@@ -113,8 +116,9 @@ class PhotoDataModule(pl.LightningDataModule):
         if dataset is None:
             return []
         rank, world = self.ranks()
-        sampler = EpochSampler(len(dataset), shuffle=False, rank=rank, world=world)
-        return self.loader(dataset, sampler, self.batch_size)
+        order = EpochSampler(len(dataset), shuffle=False, rank=rank, world=world)
+        collate = self.collate(dataset)
+        return DataLoader(dataset, self.batch_size, sampler=order, collate_fn=collate, **self.loader_settings())
 
     def test_dataloader(self) -> Loader:
         """Return the test photos that are not in `skip`, each on one rank."""
@@ -125,8 +129,9 @@ class PhotoDataModule(pl.LightningDataModule):
         dataset = PhotoDataset(source, photos, self.reading(self.protocol), self.box_file(photos))
         rank, world = self.ranks() if self.shard == (0, 1) else self.shard
         positions = [position for position, photo in enumerate(photos) if photo.key not in self.skip]
+        order = ShardSampler(positions, rank=rank, world=world)
         size = 1 if self.protocol.size is None else self.eval_batch_size
-        return self.loader(dataset, ShardSampler(positions, rank=rank, world=world), size)
+        return DataLoader(dataset, size, sampler=order, collate_fn=self.collate(dataset), **self.loader_settings())
 
     def predict_dataloader(self) -> Loader:
         """Return the test photos."""
@@ -191,21 +196,18 @@ class PhotoDataModule(pl.LightningDataModule):
         """Return (rank, world) of the trainer; (0, 1) without one."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def loader(
-        self, dataset: PhotoDataset, sampler: EpochSampler | ShardSampler, batch_size: int, *, drop_last: bool = False
-    ) -> Loader:
-        """Return the loader of a dataset."""
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
-            collate_fn=Collate(dataset.reading.protocol.size, self.crop_size),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            multiprocessing_context=self.start_method if self.num_workers else None,
-            pin_memory=torch.cuda.is_available(),
-        )
+    def loader_settings(self) -> dict[str, Any]:
+        """Return what all loaders share."""
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "multiprocessing_context": self.start_method if self.num_workers else None,
+            "pin_memory": torch.cuda.is_available(),
+        }
+
+    def collate(self, dataset: PhotoDataset) -> Collate:
+        """Return what makes the batches of a dataset."""
+        return Collate(dataset.reading.protocol.size, self.crop_size)
 
 
 def any_box(photo: Photo | None) -> bool:

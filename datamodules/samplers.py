@@ -26,6 +26,8 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
     def __init__(self, count: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, world: int = 1) -> None:
         super().__init__(range(count), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)
         self.count = count
+        self.start = 0
+        """Places of this rank's order that are left out at its beginning, where an epoch is taken up again."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self.epoch if self.shuffle else 0
@@ -33,7 +35,7 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
         shared = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
-        return iter([(epoch, int(position)) for position in shared])
+        return iter([(epoch, int(position)) for position in shared[self.start :]])
 
 
 class ShardSampler(DistributedSampler[tuple[int, int]]):

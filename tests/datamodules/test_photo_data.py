@@ -366,6 +366,52 @@ def test_lightning_sets_the_epoch_and_hands_batches_over(root: Path, tmp_path: P
     assert sorted(recorder.seen["test"]) == ["00", "01", "02", "03", "04"]
 
 
+class Saver(pl.Callback):
+    """Write a checkpoint after so many steps, and end there."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning 2.6 asks torch in a way that torch has left
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+@pytest.mark.parametrize("step", [1, 2, 4, 7])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_stopped_training_sees_the_same_batches(root: Path, tmp_path: Path, step: int, num_workers: int) -> None:
+    def train(callbacks: list[pl.Callback], resume: Path | None) -> list[str]:
+        settings: dict[str, Any] = {"box_choice": "random", "max_boxes": 1, "num_workers": num_workers}
+        data = CocoDataModule(root, train_size=16, batch_size=2, crop_size=8, **settings)
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_steps=9,
+            max_epochs=-1,
+            logger=False,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+            limit_val_batches=0,
+        )
+        recorder = Recorder()
+        trainer.fit(recorder, datamodule=data, ckpt_path=resume)
+        return recorder.seen["fit"]
+
+    whole = train([], None)
+    assert len(whole) == 9
+    path = tmp_path / "stopped.ckpt"
+    first = train([Saver(path, step)], None)
+    assert first == whole[:step]
+    assert train([], path) == whole[step:]
+
+
 def test_trainer_of_several_ranks_is_asked_for_its_share(root: Path) -> None:
     class Ranks:
         global_rank = 1
