@@ -15,6 +15,7 @@ Built = TypeVar("Built", bound=pl.LightningModule | pl.LightningDataModule | nn.
 
 ALLOWED = (
     "bench.panels",
+    "bench.tracking",
     "datamodules",
     "lightning_modules",
     "pytorch_lightning.callbacks",
@@ -47,7 +48,7 @@ def instantiate(tree: Tree, kind: type[Built]) -> Built:
     parser.add_subclass_arguments(kind, "object", required=True)
     try:
         parsed = parser.parse_object({"object": tree})
-        built: Any = parser.instantiate_classes(parsed).object
+        built: Any = parser.instantiate(parsed).object
     except (jsonargparse.ArgumentError, ValueError, TypeError, ImportError) as error:
         raise UsageError(f"cannot build {tree.get('class_path', tree)!r}: {error}") from error
     if not isinstance(built, kind):

@@ -110,7 +110,15 @@ def run(
     from bench.runner import run as run_suite
 
     places = Places(beside, data_root)
-    options = Options(out, places, only or (), devices, save_images, strict, _loggers(logger))
+    options = Options(
+        out,
+        places,
+        only=only or (),
+        devices=devices,
+        save_images=save_images,
+        strict=strict,
+        loggers=_loggers(logger),
+    )
     failed = run_suite(loaded, options)
     print_leaderboards([out])
     typer.echo(f"report: {out / 'report.html'}")
@@ -242,12 +250,10 @@ def colorize(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("colorbench-colorized"),
 ) -> None:
     """Colour photos and write 8-bit PNG files."""
-    from bench.colorize import colorize_files
+    from bench.colorize import Wish, colorize_files
 
-    failed = colorize_files(
-        images, model, weights, detector, detector_weights, instances, published=size is Size.published, out=out
-    )
-    _end(failed)
+    wish = Wish(model, weights, detector, detector_weights, instances)
+    _end(colorize_files(images, wish, published=size is Size.published, out=out))
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Find, fetch and check weights.")

@@ -38,14 +38,11 @@ def run_demo(out: Path, limit: int | None) -> int:
     """
     suite = demo_suite(limit)
     recipe, data = load_recipe("demo"), catalog.data_tree("demo-training")
-    for part in ("samples", "samples-core"):
-        if part not in {dataset.id for dataset in suite.datasets}:
-            data["init_args"]["parts"].pop(part, None)
     say(f"training {', '.join(TRAINED)} at 1/8 width on photos and synthetic scenes of 64 pixels")
     for method in TRAINED:
         train(method, TrainingOptions(out / "trained" / method, data, recipe, max_steps=limit))
     say(f"comparing {len(suite.methods)} methods on {' and '.join(dataset.name for dataset in suite.datasets)}")
-    failed = run(suite, Options(out, Places(out), save_images=True))
+    failed = run(suite, Options(out, Places(out), save_images=True, download=False))
     print_leaderboards([out])
     say(f"report with pictures: {out / 'report.html'}")
     return failed

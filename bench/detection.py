@@ -26,6 +26,8 @@ from bench.suite import DetectorChoice
 from bench.weights import find_weights
 from datamodules.boxfile import BoxFile, read_boxes
 from datamodules.photos import PhotoSource
+from datamodules.sources.files import FilesSource
+from datamodules.sources.folder import FolderSource
 
 __all__ = ["DETECTOR_FILES", "detect", "detect_folder", "failures", "find_detector_weights", "run_detection"]
 
@@ -33,9 +35,9 @@ RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK",
 
 
 class DetectionRequest(BaseModel):
-    """Say what a process is to detect: on the test photos of a datamodule's tree, or on a folder of photos.
+    """Say what a process is to detect: on the test photos of a datamodule's tree, on a folder, or on single photos.
 
-    `weights` is the absolute path of a file. Where both `data` and `folder` are given, `data` is taken.
+    `weights` is the absolute path of a file. Of `data`, `folder` and `files` the first that is given is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class DetectionRequest(BaseModel):
     out: Path
     data: Tree | None = None
     folder: Path | None = None
+    files: tuple[Path, ...] = ()
     limit: int | None = None
 
 
@@ -95,8 +98,6 @@ def detect_folder(folder: Path, choice: DetectorChoice, out: Path, instances: Pa
         UsageError: `annotations` without a file of annotations, or weights of another detector.
         CommandError: The process that detects ended early.
     """
-    from datamodules.sources.folder import FolderSource
-
     weights = find_detector_weights(choice)
     try:
         source = FolderSource(folder)
@@ -110,6 +111,29 @@ def detect_folder(folder: Path, choice: DetectorChoice, out: Path, instances: Pa
     if weights is None:
         return _detect_here(source, choice, out, None, annotated)
     request = _request(choice, weights, out).model_copy(update={"folder": folder.resolve()})
+    return run_detection_process(request, len(source.photos), title=f"detecting with {choice.name}")
+
+
+def detect_files(source: FilesSource, choice: DetectorChoice, out: Path) -> BoxFile:
+    """Write the box file of single photos.
+
+    Args:
+        source: the photos.
+        choice: the detector and its settings.
+        out: the box file.
+
+    Raises:
+        MissingError: Weights or a package are not there.
+        UsageError: Photos have no `annotations` by themselves, or the weights are of another detector.
+        CommandError: The process that detects ended early.
+    """
+    if choice.id == "annotations":
+        raise UsageError("a photo has no annotations by itself: give a COCO file with --instances")
+    weights = find_detector_weights(choice)
+    if weights is None:
+        return _detect_here(source, choice, out, None)
+    files = tuple(path.resolve() for path in source.paths.values())
+    request = _request(choice, weights, out).model_copy(update={"files": files})
     return run_detection_process(request, len(source.photos), title=f"detecting with {choice.name}")
 
 
@@ -242,9 +266,9 @@ def _answer(request: DetectionRequest, done: Callable[[int], None]) -> None:
 
 
 def _source(request: DetectionRequest) -> PhotoSource:
+    if request.data is None and request.folder is None:
+        return FilesSource(request.files)
     if request.data is None:
-        from datamodules.sources.folder import FolderSource
-
         return FolderSource(request.folder or Path())
     from bench.build import build_data
 

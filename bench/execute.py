@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.build import build_data, build_method
 from bench.catalog import Tree
+from bench.errors import CommandError
 from bench.progress import say
 from bench.rows import RowStore, read_rows
 from bench.scoring.evaluator import Evaluator
@@ -72,6 +73,7 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         eval_batch_size=request.batch_size,
         limit=request.limit,
         seed=request.seed,
+        **({} if torch.cuda.is_available() else {"num_workers": 0}),
     )
     data.shard = (rank, world)
     data.skip = done
@@ -150,6 +152,8 @@ def _score(
         try:
             make_trainer(request, evaluator, rank).test(method, datamodule=data, verbose=False)
             return
+        except CommandError:
+            raise
         except Exception as error:
             batch = evaluator.in_flight
             if not batch:
@@ -160,7 +164,7 @@ def _score(
             else:
                 out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
                 evaluator.fail(batch, "error-memory" if out_of_memory else "error-method", _cause(error))
-            data.skip = data.skip | evaluator.finished
+            data.skip = done | evaluator.finished
 
 
 def _cause(error: Exception) -> str:

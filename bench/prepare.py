@@ -9,12 +9,14 @@ import yaml
 from bench import catalog
 from bench.build import build_data, build_method
 from bench.catalog import Tree
-from bench.detection import run_detection
+from bench.detection import find_detector_weights, run_detection
+from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
+from bench.files import atomic_write
 from bench.plan import Places, Run, dataset_tree
 from bench.progress import say
-from bench.provenance import run_id, sources_digest
+from bench.provenance import canonical_digest, run_id, sources_digest
 from bench.scoring.perceptual import find_lpips
 from bench.suite import Suite
 from bench.weights import find_method_weights, load_manifest, weights_digest
@@ -33,6 +35,7 @@ class Options:
     devices: int = 1
     save_images: bool = False
     strict: bool = False
+    download: bool = True
     loggers: Sequence[str] = ()
 
 
@@ -64,12 +67,27 @@ def find_data(suite: Suite, runs: Sequence[Run], options: Options) -> dict[str, 
         if name in found:
             continue
         tree = dataset_tree(run.dataset, options.places)
-        source = build_data(tree, protocol=suite.protocol).source("test")
+        source = open_source(tree, suite.protocol)
         if source is None or not source.photos:
             raise MissingError(f"dataset {name!r} has no pictures to score: check its root and split")
         total = min(len(source.photos), suite.limit or len(source.photos))
         found[name] = Data(tree, source, total, source.digest())
     return found
+
+
+def open_source(tree: Tree, protocol: str) -> PhotoSource | None:
+    """Return the pictures that a dataset is scored on.
+
+    Raises:
+        MissingError: Its files are not there.
+        UsageError: They are not what the dataset's configuration says.
+    """
+    try:
+        return build_data(tree, protocol=protocol).source("test")
+    except FileNotFoundError as error:
+        raise MissingError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def find_weights_folder(run: Run, options: Options) -> Path | None:
@@ -82,16 +100,14 @@ def find_weights_folder(run: Run, options: Options) -> Path | None:
     if choice.untrained or not catalog.methods()[choice.id].trainable:
         return None
     given = choice.weights.replace("{seed}", str(run.seed)) if choice.weights else None
-    if given is not None and (options.places.suite / given).is_dir():
-        given = str((options.places.suite / given).resolve())
-    return find_method_weights(given, choice.id)
+    return find_method_weights(given, choice.id, beside=options.places.suite)
 
 
 def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     """Find data, weights and metrics for all runs, and detect boxes, before the first picture is coloured."""
     data = find_data(suite, runs, options)
     weights = {(run.method.name, run.seed): find_weights_folder(run, options) for run in runs}
-    metrics, notices = available_metrics(suite)
+    metrics, notices = available_metrics(suite, download=options.download)
     for notice in notices:
         say(notice)
     boxes = {
@@ -108,16 +124,30 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     return jobs
 
 
-def available_metrics(suite: Suite) -> tuple[tuple[str, ...], list[str]]:
+def available_metrics(suite: Suite, *, download: bool) -> tuple[tuple[str, ...], list[str]]:
     """Return the suite's metrics that can be computed here, and a line for each that cannot."""
-    networks, notices = find_lpips(suite.metrics)
+    networks, notices = find_lpips(suite.metrics, download=download)
     kept = tuple(name for name in suite.metrics if not name.startswith("lpips_") or name in networks)
     return kept, notices
 
 
 def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> Path:
     path = options.out / "boxes" / f"{run.dataset.name}--{run.detector.name}.json"
+    made_of = path.with_suffix(".made-of")
+    weights = find_detector_weights(run.detector, beside=options.places.suite)
+    identity = canonical_digest(
+        {
+            "dataset": data.digest,
+            "detector": run.detector.model_dump(exclude={"name", "weights"}),
+            "weights": None if weights is None else file_sha256(weights),
+            "limit": suite.limit,
+            "sources": sources_digest(),
+        }
+    )
+    if path.is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == identity:
+        return path
     run_detection(data.tree, data.source, run.detector, path, limit=suite.limit, weights_base=options.places.suite)
+    atomic_write(made_of, identity)
     return path
 
 

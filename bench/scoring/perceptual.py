@@ -27,11 +27,12 @@ CUTOUT_SIDE = 64
 CHUNK_PIXELS = 2**19
 
 
-def find_lpips(metrics: Sequence[str]) -> tuple[dict[str, nn.Module], list[str]]:
+def find_lpips(metrics: Sequence[str], *, download: bool = True) -> tuple[dict[str, nn.Module], list[str]]:
     """Return the networks of those LPIPS metrics whose backbone is at hand, and a line for each that is not.
 
     Args:
         metrics: ids; those that are no LPIPS are passed over.
+        download: whether a backbone that is not on this machine may be fetched.
 
     Returns:
         Networks by metric, and for each metric without one what is missing and what to do.
@@ -45,7 +46,7 @@ def find_lpips(metrics: Sequence[str]) -> tuple[dict[str, nn.Module], list[str]]
         if not metric.startswith(PREFIX):
             continue
         try:
-            path = find_weights(*BACKBONES[metric.removeprefix(PREFIX)])
+            path = find_weights(*BACKBONES[metric.removeprefix(PREFIX)], download=download)
         except WeightsMissingError as error:
             notices.append(f"{metric} is left out: {error}")
         else:
