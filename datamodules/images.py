@@ -74,13 +74,18 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None = 
         ImageError: `error-size` above `max_pixels`; `error-decode` for all that is no readable picture.
     """
     with open_file(path, root) as file:
-        try:
-            with strict_pillow():
-                return decode(file, max_pixels)
-        except ImageError:
-            raise
-        except Exception as error:  # a broken file makes Pillow's plug-ins raise nearly anything
-            raise ImageError(f"the file is broken: {error or type(error).__name__}") from error
+        return read_open(file, max_pixels)
+
+
+def read_open(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an open file as `read_image` does."""
+    try:
+        with strict_pillow():
+            return decode(file, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:  # a broken file makes Pillow's plug-ins raise nearly anything
+        raise ImageError(f"the file is broken: {error or type(error).__name__}") from error
 
 
 @contextmanager
@@ -122,7 +127,7 @@ def reason_of(error: Exception) -> str:
 
 
 def decode(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode an open file as `read_image` does; errors of Pillow pass through."""
+    """Decode an open file; errors of Pillow pass through."""
     with identify(file) as picture:
         width, height = picture.size
         if width * height > max_pixels:
@@ -165,7 +170,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         raise ImageError("floating-point pictures have no agreed range; store 8 or 16 bits")
     if picture.mode == "I" or picture.mode.startswith("I;"):
         return sixteen_to_eight(picture).convert("RGB")
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+    if picture.has_transparency_data:
         straight = picture.convert("LA" if picture.mode == "La" else "RGBA").convert("RGBA")
         white = Image.new("RGBA", straight.size, "white")
         return Image.alpha_composite(white, straight).convert("RGB")

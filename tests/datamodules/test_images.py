@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import struct
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from datamodules.images import ImageError, find_images, path_to_key, read_image
+from datamodules.images import ImageError, find_images, path_to_key, read_image, read_open
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -166,6 +169,39 @@ def test_broken_files_are_decode_errors(tmp_path: Path, name: str, kind: str) ->
         read_image(path)
     assert caught.value.status == "error-decode"
     assert str(tmp_path) not in caught.value.reason
+
+
+SAVED = {kind: io.BytesIO() for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")}
+for kind, memory in SAVED.items():
+    Image.fromarray(RGB).save(memory, kind)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(SAVED)), st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=8)), max_size=6))
+def test_damaged_files_are_pictures_or_image_errors(kind: str, damages: list[tuple[int, bytes]]) -> None:
+    data = bytearray(SAVED[kind].getvalue())
+    for place, patch in damages:
+        data[place : place + len(patch)] = patch
+    with contextlib.suppress(ImageError):
+        read = read_open(io.BytesIO(bytes(data)), max_pixels=10_000_000)
+        assert read.dtype == np.uint8
+        assert read.shape[2] == 3
+
+
+@pytest.mark.parametrize("kind", sorted(SAVED))
+def test_every_format(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(SAVED[kind].getvalue())
+    assert read_image(tmp_path / "a.jpg").shape == (20, 30, 3)
+
+
+def test_big_endian_sixteen_bit_tiff(tmp_path: Path) -> None:
+    deep = RANDOM.integers(0, 65536, (6, 5), dtype=np.uint16)
+    strip = deep.astype(">u2").tobytes()
+    tags = [(256, 5), (257, 6), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 6), (279, len(strip))]
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags)
+    header = struct.pack(">2sHI", b"MM", 42, 8 + len(strip))
+    (tmp_path / "a.tif").write_bytes(header + strip + struct.pack(">H", len(tags)) + entries + bytes(4))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[..., 0], np.round(deep / 257).astype(np.uint8))
 
 
 def test_truncated_stays_an_error_when_pillow_was_told_otherwise(
