@@ -60,11 +60,12 @@ class PanelCallback(pl.Callback):
 
     def panel(self, pl_module: pl.LightningModule) -> Image.Image:
         """Return the kept photos, one a row: gray, prediction, truth."""
-        training = pl_module.training
+        modes = {module: module.training for module in pl_module.modules()}
         pl_module.eval()
         with torch.no_grad():
             rows = [row for batch in self._photos for row in self._rows(pl_module, batch)]
-        pl_module.train(training)
+        for module, training in modes.items():
+            module.training = training
         return _stack(rows[: self.count], self.tile)
 
     def _rows(self, pl_module: pl.LightningModule, batch: ColorBatch) -> list[list[Image.Image]]:
