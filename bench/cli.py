@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.exceptions import ClickException
 from rich.console import Console
 
 from bench.errors import CommandError, MissingError, UsageError
@@ -364,10 +363,7 @@ def main() -> None:
     """Run the command line and end with the exit status that the interface promises."""
     raise_on_signals()
     try:
-        app(standalone_mode=False)
-    except ClickException as error:
-        error.show()
-        sys.exit(2)
+        app()
     except CommandError as error:
         kind = {UsageError: "error", MissingError: "missing"}.get(type(error), "failed")
         errors.print(f"{kind}: {error}", markup=False, soft_wrap=True)

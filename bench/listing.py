@@ -75,7 +75,9 @@ def print_entries(kind: str) -> None:
     """Print all things of a kind as a table."""
     rows = entries(kind)
     columns = COLUMNS.get(kind, ("id", "about"))
-    table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=column == "id", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
     Console().print(table)
