@@ -5,6 +5,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -101,7 +102,7 @@ def strict_pillow() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
-def open_file(path: Path, root: Path | None = None) -> IO[bytes]:
+def open_file(path: Path, root: Path | None = None) -> BufferedReader:
     """Open a regular file for reading; never waits on a pipe nor touches a device.
 
     Raises:

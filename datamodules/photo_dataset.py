@@ -160,8 +160,8 @@ class PhotoDataset(Dataset[Sample | Failure]):
         """Draw up to `max_boxes` of `count` boxes, in ascending order, by seed, epoch and key alone."""
         name = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
         random = np.random.default_rng([self.reading.seed, epoch, name])
-        drawn = random.choice(count, size=min(count, self.reading.max_boxes), replace=False) if count else []
-        return torch.tensor(sorted(drawn), dtype=torch.int64)
+        drawn = random.permutation(count)[: self.reading.max_boxes]
+        return torch.from_numpy(np.sort(drawn))
 
     def crops(self, picture: Image.Image, boxes: Boxes) -> Tensor | None:
         """Cut the boxes from what the protocol keeps of a photo, before its resize."""
@@ -195,17 +195,17 @@ class Collate:
         side, cut = self.size or 0, self.crop_size or 0
         rgb = torch.stack([sample.rgb for sample in samples]) if samples else empty_pictures(side)
         crops = [sample.crops for sample in samples if sample.crops is not None]
-        light, chroma = rgb8_to_lab(rgb).split((1, 2), dim=1)
-        crop_light, crop_chroma = rgb8_to_lab(torch.cat(crops) if crops else empty_pictures(cut)).split((1, 2), dim=1)
+        lab = rgb8_to_lab(rgb)
+        crop_lab = rgb8_to_lab(torch.cat(crops) if crops else empty_pictures(cut))
         return ColorBatch(
             gray=GrayBatch(
                 key=tuple(sample.key for sample in samples),
-                light=light.contiguous(),
+                light=lab[:, :1].contiguous(),
                 boxes=tuple(sample.boxes for sample in samples),
-                crops=crop_light.contiguous(),
+                crops=crop_lab[:, :1].contiguous(),
             ),
-            chroma=chroma.contiguous(),
-            crop_chroma=crop_chroma.contiguous(),
+            chroma=lab[:, 1:].contiguous(),
+            crop_chroma=crop_lab[:, 1:].contiguous(),
             rgb=rgb,
             label=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
             photo_size=tuple(sample.photo_size for sample in samples),

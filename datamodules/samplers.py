@@ -5,8 +5,10 @@ yield (epoch, position), so that what a dataset draws depends on the epoch witho
 """
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
+from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 
@@ -24,7 +26,7 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
     """
 
     def __init__(self, count: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, world: int = 1) -> None:
-        super().__init__(range(count), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)
+        super().__init__(cast("Dataset[int]", range(count)), num_replicas=world, rank=rank, shuffle=shuffle, seed=seed)
         self.count = count
         self.start = 0
         """Places of this rank's order that are left out at its beginning, where an epoch is taken up again."""
@@ -48,7 +50,7 @@ class ShardSampler(DistributedSampler[tuple[int, int]]):
     """
 
     def __init__(self, positions: Sequence[int], *, rank: int = 0, world: int = 1) -> None:
-        super().__init__(positions, num_replicas=world, rank=rank, shuffle=False)
+        super().__init__(cast("Dataset[int]", positions), num_replicas=world, rank=rank, shuffle=False)
         self.positions = list(positions)[rank::world]
 
     def __len__(self) -> int:

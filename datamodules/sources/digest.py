@@ -4,13 +4,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from typing import IO
+from io import BufferedReader
 
 from datamodules.images import ImageError
 from datamodules.photos import Photo
 
 
-def digest_photos(photos: Iterable[Photo], open_photo: Callable[[str], IO[bytes]]) -> str:
+def digest_photos(photos: Iterable[Photo], open_photo: Callable[[str], BufferedReader]) -> str:
     """Return the sha256 of photos in hexadecimal; file names' suffixes and the order of the files don't matter.
 
     Args:
@@ -29,7 +29,7 @@ def digest_photos(photos: Iterable[Photo], open_photo: Callable[[str], IO[bytes]
     return total.hexdigest()
 
 
-def digest_file(key: str, open_photo: Callable[[str], IO[bytes]]) -> str | None:
+def digest_file(key: str, open_photo: Callable[[str], BufferedReader]) -> str | None:
     """Return the sha256 of one picture's bytes, None where they cannot be read."""
     try:
         with open_photo(key) as file:
