@@ -3,6 +3,7 @@ import os
 import pickle
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -60,6 +61,15 @@ def wandb_records(path: Path) -> Iterator[bytes]:
         if kind in {1, 4}:
             yield kept
             kept = b""
+
+
+def wandb_summary(path: Path) -> dict[str, str]:
+    summary: dict[str, str] = {}
+    for data in wandb_records(path):
+        part = import_module("wandb.proto.wandb_internal_pb2").Record()
+        part.ParseFromString(data)
+        summary |= {item.key or "/".join(item.nested_key): item.value_json for item in part.summary.update}
+    return summary
 
 
 @pytest.mark.parametrize("name", ["../../esc", "a b/c", "", "...", "x" * 300, "säge", "-rf"])
@@ -188,11 +198,9 @@ def test_wandb_is_offline_and_keeps_secrets(
     log_record(record, ["wandb"], tmp_path)
     (path,) = (tmp_path / "logs").glob("wandb/offline-run-*/run-*.wandb")
     assert path.name == f"run-{record.run_id[:32]}.wandb"
-    summary: dict[str, str] = {}
-    for data in wandb_records(path):
-        part = import_module("wandb.proto.wandb_internal_pb2").Record()
-        part.ParseFromString(data)
-        summary |= {item.key or "/".join(item.nested_key): item.value_json for item in part.summary.update}
+    deadline = time.monotonic() + 20
+    while "image/psnr" not in (summary := wandb_summary(path)) and time.monotonic() < deadline:
+        time.sleep(0.1)  # wandb's own process closes the file, a little after the run has ended
     assert float(summary["image/psnr"]) == 20
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert CANARY.encode() not in written
