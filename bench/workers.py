@@ -36,6 +36,8 @@ def execute_in_processes(requests: Sequence[Request], processes: int) -> None:
             for worker in workers:
                 worker.terminate()
                 worker.wait()
+                if worker.stdout is not None:
+                    worker.stdout.close()
     failed = [(rank, worker.returncode) for rank, worker in enumerate(workers) if worker.returncode != 0]
     if failed:
         named = ", ".join(f"process {rank} with status {status}" for rank, status in failed)

@@ -47,7 +47,8 @@ class PhotoDataModule(pl.LightningDataModule):
 
     Attributes:
         shard: (rank, world) of the test and predict loaders. (0, 1) leaves it to the trainer, if there is one.
-        skip: keys that the test and predict loaders leave out; the same set on all ranks.
+        skip: keys that the test and predict loaders leave out. Photos are dealt out to the ranks before that, so that
+            ranks which know of different finished photos neither repeat nor lose one.
     """
 
     def __init__(
@@ -128,8 +129,7 @@ class PhotoDataModule(pl.LightningDataModule):
         photos = source.photos[: self.limit]
         dataset = PhotoDataset(source, photos, self.reading(self.protocol), self.box_file(photos))
         rank, world = self.ranks() if self.shard == (0, 1) else self.shard
-        positions = [position for position, photo in enumerate(photos) if photo.key not in self.skip]
-        order = ShardSampler(positions, rank=rank, world=world)
+        order = ShardSampler([p for p in range(rank, len(photos), world) if photos[p].key not in self.skip])
         size = 1 if self.protocol.size is None else self.eval_batch_size
         return DataLoader(dataset, size, sampler=order, collate_fn=self.collate(dataset), **self.loader_settings())
 

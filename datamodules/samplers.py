@@ -41,17 +41,15 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
 
 
 class ShardSampler(DistributedSampler[tuple[int, int]]):
-    """Go through given photos once, each on one rank only; ranks may get none.
+    """Go through one rank's share of the photos once; it may be none.
 
     Args:
         positions: of the photos, in order.
-        rank: of this process.
-        world: number of processes.
     """
 
-    def __init__(self, positions: Sequence[int], *, rank: int = 0, world: int = 1) -> None:
-        super().__init__(cast("Dataset[int]", positions), num_replicas=world, rank=rank, shuffle=False)
-        self.positions = list(positions)[rank::world]
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(cast("Dataset[int]", positions), num_replicas=1, rank=0, shuffle=False)
+        self.positions = list(positions)
 
     def __len__(self) -> int:
         return len(self.positions)

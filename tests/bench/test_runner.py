@@ -1,0 +1,274 @@
+"""Runs from end to end: files, resuming, refusals, failing methods and pictures."""
+
+import getpass
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from bench.build import build_method
+from bench.catalog import model_tree, with_settings
+from bench.errors import MissingError, UsageError
+from bench.interrupt import Interrupted
+from bench.manifest import save_weights
+from bench.plan import Places
+from bench.prepare import Options
+from bench.record import RunRecord
+from bench.rows import RowStore
+from bench.runner import run
+from bench.suite import Suite, load_suite
+from datamodules.types import GrayBatch
+from lightning_modules.baselines.gray import GrayColorizer
+
+SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32}
+TEXTS = ("images.csv", "instances.csv", "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of tiny instcolor weights, drawn from a seed."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    tree = with_settings(model_tree("instcolor-fusion"), SMALL)
+    save_weights("instcolor-fusion", tree, build_method(tree).networks(), folder)
+    return folder
+
+
+def suite(weights: Path | None = None, **changes: Any) -> Suite:
+    fields: dict[str, Any] = {
+        "name": "test-v1",
+        "methods": ["gray", "random"],
+        "detectors": ["annotations", "whole-image"],
+        "datasets": [{"id": "synthetic", "count": 5, "size": 64}],
+        "metrics": ["psnr", "ssim"],
+        "batch_size": 2,
+    }
+    if weights is not None:
+        fields["methods"] = ["gray", "random", {"id": "instcolor-fusion", "weights": str(weights)}]
+    return Suite.model_validate({**fields, **changes})
+
+
+def options(out: Path, **changes: Any) -> Options:
+    return Options(**{"out": out, "places": Places(out), "download": False, **changes})
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Return all tables below a folder, and of each record what does not hang on the clock or the machine's load."""
+    found = {str(path.relative_to(out)): path.read_bytes() for name in TEXTS for path in sorted(out.rglob(name))}
+    for path in sorted(out.rglob("record.json")):
+        record = json.loads(path.read_text())
+        for key in ("started_utc", "seconds", "images_per_second", "peak_memory_mb"):
+            del record[key]
+        found[str(path.relative_to(out))] = json.dumps(record).encode()
+    for path in out.glob("leaderboard.*"):
+        found[path.name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the output folder of a run that was never stopped."""
+    out = tmp_path_factory.mktemp("run")
+    assert run(suite(weights), options(out, save_images=True)) == 0
+    return out
+
+
+def test_every_promised_file_is_there(finished: Path) -> None:
+    runs = sorted(path.name for path in (finished / "runs" / "synthetic").iterdir())
+    assert runs == [
+        "gray--none--s0",
+        "instcolor-fusion--annotations--s0",
+        "instcolor-fusion--whole-image--s0",
+        "random--none--s0",
+    ]
+    for name in runs:
+        folder = finished / "runs" / "synthetic" / name
+        assert {path.name for path in folder.iterdir()} == {
+            "rows.rank0.jsonl",
+            "images.csv",
+            "instances.csv",
+            "record.json",
+            "config.yaml",
+            "images",
+        }
+        assert len(list((folder / "images").glob("*.png"))) == 5
+    assert all((finished / f"leaderboard.{suffix}").is_file() for suffix in ("md", "csv", "html"))
+    assert (finished / "report.html").is_file()
+
+
+def test_records_say_what_was_run(finished: Path) -> None:
+    path = finished / "runs" / "synthetic" / "instcolor-fusion--annotations--s0" / "record.json"
+    record = RunRecord.model_validate_json(path.read_text())
+    images = pd.read_csv(path.with_name("images.csv"))
+    assert record.counts.images == len(images) == 5
+    assert record.image["psnr"].mean == pytest.approx(images["psnr"].mean(), abs=1e-9)
+    instances = pd.read_csv(path.with_name("instances.csv"))
+    assert record.instance["ssim"].mean == pytest.approx(instances["ssim"].mean(), abs=1e-9)
+    assert record.counts.instances == len(instances)
+    assert set(record.parameters) == {"full", "instance", "fusion"}
+    assert record.digests.boxes is not None
+    assert record.digests.weights is not None
+    assert not record.partial
+    assert not record.untrained
+
+
+def test_instances_of_all_methods_are_those_of_the_annotations(finished: Path) -> None:
+    runs = finished / "runs" / "synthetic"
+    columns = ["image", "instance", "x", "y", "width", "height"]
+    tables = [pd.read_csv(path)[columns] for path in sorted(runs.rglob("instances.csv"))]
+    assert len(tables) == 4
+    assert all(table.equals(tables[0]) for table in tables)
+
+
+def test_nothing_personal_stands_in_any_file(finished: Path, weights: Path) -> None:
+    for path in finished.rglob("*"):
+        if path.is_file() and path.suffix in {".json", ".csv", ".yaml", ".jsonl", ".md", ".html"}:
+            text = path.read_text(encoding="utf-8")
+            for personal in (str(finished), str(weights.parent), f"{Path.home()}/", f"/{getpass.getuser()}/"):
+                assert personal not in text, path.name
+            if path.suffix != ".html":  # whose encoded pictures may hold any short word
+                assert re.search(rf"\b{re.escape(socket.gethostname())}\b", text) is None, path.name
+
+
+@pytest.mark.parametrize("rows", [3, 8, 13])
+def test_a_stopped_run_finishes_with_the_same_files(
+    rows: int, finished: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(range(rows))
+    append = RowStore.append
+
+    def stop_after(self: RowStore, row: Any) -> None:
+        if next(left, None) is None:
+            raise Interrupted(15)
+        append(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RowStore, "append", stop_after)
+        with pytest.raises(Interrupted):
+            run(suite(weights), options(tmp_path, save_images=True))
+    assert run(suite(weights), options(tmp_path, save_images=True)) == 0
+    assert contents(tmp_path) == contents(finished)
+
+
+def test_a_finished_run_is_left_as_it_is(finished: Path, weights: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("record.json")}
+    assert run(suite(weights), options(finished, save_images=True)) == 0
+    assert {path: path.read_bytes() for path in finished.rglob("record.json")} == before
+
+
+def test_other_weights_in_the_same_folder_are_refused(finished: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    tree = with_settings(model_tree("instcolor-fusion"), SMALL)
+    save_weights("instcolor-fusion", tree, build_method(tree).networks(), tmp_path)
+    with pytest.raises(UsageError, match="weights changed"):
+        run(suite(tmp_path), options(finished, save_images=True))
+
+
+def test_the_written_configuration_repeats_the_run(finished: Path, weights: Path, tmp_path: Path) -> None:
+    folder = "runs/synthetic/instcolor-fusion--annotations--s0"
+    single, _ = load_suite(str(finished / folder / "config.yaml"))
+    assert run(single, options(tmp_path, places=Places(weights.parent), save_images=True)) == 0
+    assert (tmp_path / folder / "images.csv").read_bytes() == (finished / folder / "images.csv").read_bytes()
+
+
+def test_a_configuration_refuses_other_data(finished: Path, weights: Path, tmp_path: Path) -> None:
+    single, _ = load_suite(str(finished / "runs/synthetic/gray--none--s0/config.yaml"))
+    other = single.model_copy(
+        update={"datasets": suite(datasets=[{"id": "synthetic", "count": 4, "size": 64}]).datasets}
+    )
+    with pytest.raises(UsageError, match="dataset differ"):
+        run(other, options(tmp_path))
+
+
+def test_processes_give_the_same_rows(finished: Path, weights: Path, tmp_path: Path) -> None:
+    assert run(suite(weights), options(tmp_path, devices=2)) == 0
+    for table in ("images.csv", "instances.csv"):
+        for path in sorted(finished.rglob(table)):
+            assert (tmp_path / path.relative_to(finished)).read_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder with three good photos, a grey one and a broken one."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        Image.fromarray(generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(folder / f"{name}.png")
+    Image.fromarray(generator.integers(0, 255, (40, 50), dtype=np.uint8)).save(folder / "gray.png")
+    (folder / "torn.png").write_bytes((folder / "a.png").read_bytes()[:300])
+    return folder
+
+
+def folder_suite(**changes: Any) -> Suite:
+    return suite(datasets=[{"id": "folder", "root": "photos"}], methods=["gray"], **changes)
+
+
+def test_a_broken_photo_is_a_row(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(folder_suite(), options(out, places=Places(tmp_path))) == 1
+    images = pd.read_csv(out / "runs/folder/gray--none--s0/images.csv").set_index("image")
+    assert images["status"].to_dict() == {
+        "a": "ok", "b": "ok", "c": "ok", "gray": "gray-truth", "torn": "error-decode",
+    }  # fmt: skip
+    record = RunRecord.model_validate_json((out / "runs/folder/gray--none--s0/record.json").read_text())
+    assert (record.counts.failed, record.counts.gray_truth, record.image["psnr"].n) == (1, 1, 3)
+
+
+def test_native_sizes(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(folder_suite(protocol="native-v1"), options(out, places=Places(tmp_path))) == 1
+    images = pd.read_csv(out / "runs/folder/gray--none--s0/images.csv").set_index("image")
+    assert (images.loc["a", "width"], images.loc["a", "height"]) == (50, 40)
+
+
+def test_a_failing_method_does_not_stop_the_run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colorize = GrayColorizer.colorize
+
+    def fail_on_b(self: GrayColorizer, gray: GrayBatch) -> torch.Tensor:
+        if "b" in gray.key:
+            raise RuntimeError("no colour for b")
+        chroma = colorize(self, gray)
+        return chroma * torch.nan if "c" in gray.key else chroma
+
+    monkeypatch.setattr(GrayColorizer, "colorize", fail_on_b)
+    out = tmp_path / "out"
+    assert run(folder_suite(), options(out, places=Places(tmp_path))) == 3
+    images = pd.read_csv(out / "runs/folder/gray--none--s0/images.csv").set_index("image")
+    assert images["status"].to_dict() == {
+        "a": "ok", "b": "error-method", "c": "error-nonfinite", "gray": "gray-truth", "torn": "error-decode",
+    }  # fmt: skip
+
+
+def test_missing_weights_name_the_commands(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="colorbench train zhang-eccv16"):
+        run(suite(methods=["zhang-eccv16"]), options(tmp_path))
+
+
+def test_missing_data_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="--data-root"):
+        run(folder_suite(), options(tmp_path / "out"))
+
+
+def test_untrained_and_limited_runs_are_never_ranked(tmp_path: Path) -> None:
+    tiny = suite(methods=["gray", {"id": "instcolor-full", "weights": "untrained"}], limit=1)
+    assert run(tiny, options(tmp_path)) == 0
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert table["rank"].isna().all()
+    assert table["partial"].all()
+    assert table.set_index("method")["untrained"].groupby(level=0).all().to_dict() == {
+        "gray": False, "instcolor-full": True,
+    }  # fmt: skip
+
+
+def test_an_unwritable_folder_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="give another folder"):
+        run(suite(), options(tmp_path / "file"))

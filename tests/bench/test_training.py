@@ -1,0 +1,118 @@
+"""Training: stages in order, frozen parts frozen, a stopped training that goes on as if it had never stopped."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench import training
+from bench.catalog import data_tree, with_settings
+from bench.errors import CommandError, UsageError
+from bench.interrupt import Interrupted
+from bench.manifest import load_manifest
+from bench.recipe import Recipe, Stage
+from bench.training import StopOnNaN, TrainingOptions, train
+
+SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32, "optimizer": "adam"}
+ONE_BOX = {"boxes_only": True, "box_choice": "random", "max_boxes": 1}
+RECIPE = Recipe(
+    id="tiny",
+    train_size=32,
+    batch_size=4,
+    model=SMALL,
+    stages={
+        "instcolor-full": Stage(steps=6, learning_rate=1e-3),
+        "instcolor-instance": Stage(steps=2, learning_rate=1e-3, data=ONE_BOX),
+        "instcolor-fusion": Stage(steps=2, learning_rate=1e-3),
+        "zhang-eccv16": Stage(steps=2, learning_rate=1e-3),
+        "iizuka-siggraph16": Stage(steps=2, learning_rate=1e-3),
+    },
+)
+SCENES = with_settings(data_tree("synthetic"), {"size": 48, "train": 12, "val": 2, "test": 2})
+
+
+def options(out: Path, **changes: Any) -> TrainingOptions:
+    return replace(TrainingOptions(out, SCENES, RECIPE), **changes)
+
+
+def tensors(folder: Path, name: str) -> Mapping[str, torch.Tensor]:
+    return load_file(folder / f"{name}.safetensors")
+
+
+def equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("method", ["zhang-eccv16", "iizuka-siggraph16"])
+def test_baselines_train(method: str, tmp_path: Path) -> None:
+    folder = train(method, options(tmp_path))
+    manifest = load_manifest(folder)
+    assert manifest.method == method
+    assert manifest.training[method]["steps"] == 2
+
+
+def test_stages_run_in_order_and_freeze_what_came_before(tmp_path: Path) -> None:
+    train("instcolor-full", options(tmp_path))
+    full = tensors(tmp_path / "weights", "full")
+    train("instcolor-instance", options(tmp_path))
+    instance = tensors(tmp_path / "weights", "instance")
+    assert equal(full, tensors(tmp_path / "weights", "full"))
+    assert not equal(full, instance)
+    closeness = (instance["model1.0.weight"] - full["model1.0.weight"]).abs().max()
+    assert closeness < 0.01, "two steps of 1e-3 away from the network it began as"
+    folder = train("instcolor-fusion", options(tmp_path))
+    assert equal(full, tensors(folder, "full"))
+    assert equal(instance, tensors(folder, "instance"))
+    fusion = tensors(folder, "fusion")
+    frozen = [key for key in full if not key.startswith(("model10.", "model_out."))]
+    assert equal({key: full[key] for key in frozen}, fusion)
+    assert not torch.equal(fusion["model_out.0.weight"], full["model_out.0.weight"])
+    assert sorted(load_manifest(folder).training) == ["instcolor-full", "instcolor-fusion", "instcolor-instance"]
+
+
+def test_a_stopped_training_ends_at_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINTS_A_STAGE", 3)
+    unbroken = train("instcolor-full", options(tmp_path / "unbroken"))
+
+    def stop_at_five(self: StopOnNaN, trainer: Any, *_: object) -> None:
+        if trainer.global_step == 5:
+            raise Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnNaN, "on_train_batch_end", stop_at_five)
+        with pytest.raises(Interrupted):
+            train("instcolor-full", options(tmp_path / "stopped"))
+    assert not (tmp_path / "stopped" / "weights").exists()
+    resumed = train("instcolor-full", options(tmp_path / "stopped"))
+    assert equal(tensors(unbroken, "full"), tensors(resumed, "full"))
+
+
+def test_a_trained_stage_is_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = train("zhang-eccv16", options(tmp_path))
+    before = (folder / "network.safetensors").stat().st_mtime_ns
+    train("zhang-eccv16", options(tmp_path))
+    assert (folder / "network.safetensors").stat().st_mtime_ns == before
+    assert "trained already" in capsys.readouterr().err
+
+
+def test_another_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    train("zhang-eccv16", options(tmp_path))
+    with pytest.raises(UsageError, match="seed was 0, now 1"):
+        train("zhang-eccv16", options(tmp_path, seed=1))
+
+
+def test_nan_names_the_step(tmp_path: Path) -> None:
+    stages = {**RECIPE.stages, "instcolor-full": Stage(steps=6, learning_rate=1e30)}
+    with pytest.raises(CommandError, match=r"loss is (nan|inf).* at step \d.*last good checkpoint"):
+        train("instcolor-full", options(tmp_path, recipe=RECIPE.model_copy(update={"stages": stages})))
+
+
+def test_untrainable_and_unknown_methods(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="learns nothing"):
+        train("gray", options(tmp_path))
+    with pytest.raises(UsageError, match="did you mean zhang-eccv16"):
+        train("zhang-eccv17", options(tmp_path))
