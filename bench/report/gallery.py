@@ -11,6 +11,7 @@ from PIL import Image
 from bench.files import path_below
 from bench.record import RunRecord
 from bench.rows import InstanceRow, Row, read_rows
+from datamodules.images import ImageError, read_image
 
 MOST_PICTURES = 12
 THUMBNAIL = 224
@@ -141,9 +142,8 @@ def _picture(folder: Path, key: str, shown: Sequence[Shown]) -> Picture:
 def thumbnail(folder: Path, key: str, suffix: str) -> str | None:
     """Return a small WebP of a picture as a data URI; None where there is no picture that can be read."""
     try:
-        with Image.open(path_below(folder, key, suffix)) as picture:
-            small = picture.convert("RGB")
-    except (OSError, ValueError):
+        small = Image.fromarray(read_image(path_below(folder, key, suffix)))
+    except (ImageError, ValueError):
         return None
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     content = io.BytesIO()
