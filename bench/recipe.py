@@ -1,7 +1,7 @@
 """A recipe: how long, at which size and how fast each stage of a method is trained. Knows no torch."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,8 @@ class Stage(BaseModel):
     Attributes:
         steps: optimiser steps.
         learning_rate: of the optimiser.
+        schedule: of the learning rate over the steps: as it is, or risen in the first twentieth and then lowered to
+            nothing along a cosine.
         batch_size: pictures a step, over all devices.
         data: settings of the datamodule for this stage, such as one random box a photo.
     """
@@ -24,6 +26,7 @@ class Stage(BaseModel):
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
     batch_size: int | None = Field(default=None, ge=1)
     data: dict[str, Any] = Field(default_factory=dict)
 

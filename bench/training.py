@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from bench import catalog
@@ -71,6 +72,24 @@ class StopOnNaN(pl.Callback):
             )
 
 
+class CosineSchedule(pl.Callback):
+    """Set the learning rate of every step from the step's number alone, so that a resumed training goes on exactly."""
+
+    def __init__(self, learning_rate: float, steps: int) -> None:
+        self.learning_rate = learning_rate
+        self.steps = steps
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Set the learning rate of the step that begins."""
+        warm = min(1.0, (trainer.global_step + 1) / max(1, self.steps // 20))
+        factor = warm * 0.5 * (1 + math.cos(math.pi * trainer.global_step / self.steps))
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * factor
+
+
 class Steps(pl.Callback):
     """Move a progress bar by one a step."""
 
@@ -123,6 +142,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": settings.learning_rate,
+        "schedule": settings.schedule,
         "seed": options.seed,
         "precision": options.precision,
     }
@@ -167,14 +187,18 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     checkpoints = options.out / "checkpoints" / stage
     last = checkpoints / "last.ckpt"
     with progress(title, facts["steps"]) as advance, quiet_lightning():
-        trainer = _trainer(stage, facts["steps"], checkpoints, advance, options)
+        trainer = _trainer(stage, facts, checkpoints, advance, options)
         trainer.fit(method, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if trainer.is_global_zero:
         save_weights(stage, options.recipe.tree(stage), method.networks(), options.out / "weights", training=facts)
 
 
-def _trainer(stage: str, steps: int, checkpoints: Path, advance: Advance, options: TrainingOptions) -> pl.Trainer:
+def _trainer(
+    stage: str, facts: Mapping[str, Any], checkpoints: Path, advance: Advance, options: TrainingOptions
+) -> pl.Trainer:
+    steps = facts["steps"]
     every = max(1, steps // CHECKPOINTS_A_STAGE)
+    schedule = [CosineSchedule(facts["learning_rate"], steps)] if facts["schedule"] == "cosine" else []
     saver = ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=every, save_last=True, save_top_k=1)
     loggers = training_loggers(options.loggers, options.out / "logs", f"{stage}--s{options.seed}")
     return pl.Trainer(
@@ -187,7 +211,7 @@ def _trainer(stage: str, steps: int, checkpoints: Path, advance: Advance, option
         check_val_every_n_epoch=None,
         limit_val_batches=1.0 if options.loggers else 0,
         num_sanity_val_steps=0,
-        callbacks=[saver, StopOnNaN(), Steps(advance), *([PanelCallback()] if loggers else [])],
+        callbacks=[saver, StopOnNaN(), Steps(advance), *schedule, *([PanelCallback()] if loggers else [])],
         logger=loggers or False,
         log_every_n_steps=10,
         enable_progress_bar=False,

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -19,8 +19,19 @@ SPLITS = {"train": 0, "val": 1, "test": 2}
 LEAST_VISIBLE = 0.3
 """Share of an object's pixels that must be visible for it to be annotated."""
 
+KEPT = 320
+"""Painted scenes that are kept in memory: 60 MB at 256 pixels. One training of several stages asks for each often."""
+
 DIGESTED = 8
 """Scenes whose pixels are part of the digest; the others follow from the same seed and generator."""
+
+
+@lru_cache(maxsize=KEPT)
+def paint_scene(seed: int, split: str, index: int, size: int) -> NDArray[np.uint8]:
+    """Return a scene as (size, size, 3) uint8 sRGB, not to be written to: it is kept for the next who asks."""
+    picture = paint(draw_layout(seed, (SPLITS[split], index)), size)
+    picture.flags.writeable = False
+    return picture
 
 
 class SyntheticSource:
@@ -77,7 +88,7 @@ class SyntheticSource:
         Raises:
             KeyError: There is no scene of that name.
         """
-        return paint(self.layout(self.index(key)), self.size)
+        return paint_scene(self.seed, self.split, self.index(key), self.size)
 
     def digest(self) -> str:
         """Return the sha256 over the generator's version, its arguments, and pixels and objects of some scenes."""
