@@ -1,5 +1,7 @@
 """From a `class_path` tree to an object, through an allow-list: YAML may name our classes and torch's parts only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import jsonargparse
@@ -7,7 +9,7 @@ import pytorch_lightning as pl
 from torch import nn
 
 from bench.catalog import Tree
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
 
@@ -54,6 +56,22 @@ def instantiate(tree: Tree, kind: type[Built]) -> Built:
     if not isinstance(built, kind):
         raise UsageError(f"{tree['class_path']} is no {kind.__name__}")
     return built
+
+
+@contextmanager
+def data_errors() -> Iterator[None]:
+    """Turn what a dataset raises about its files into an error that the command line explains.
+
+    Raises:
+        MissingError: A file is not there.
+        UsageError: A file is not what the dataset's configuration says.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def build_method(tree: Tree) -> Colorizer:

@@ -365,7 +365,7 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
-        kind = {UsageError: "error", MissingError: "missing"}.get(type(error), "failed")
+        kind = {UsageError.exit_status: "error", MissingError.exit_status: "missing"}.get(error.exit_status, "failed")
         errors.print(f"{kind}: {error}", markup=False, soft_wrap=True)
         sys.exit(error.exit_status)
     except Interrupted as stop:

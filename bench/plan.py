@@ -85,14 +85,21 @@ def dataset_tree(choice: DatasetChoice, places: Places) -> Tree:
     tree = catalog.data_tree(choice.id)
     settings = tree.setdefault("init_args", {})
     if "root" in settings:
-        root = choice.root or "."
-        settings["root"] = str(places.find(root, f"the root {root!r} of dataset {choice.name!r}"))
+        settings["root"] = str(_root(choice, settings["root"], places))
     if choice.annotations is not None:
         what = f"the annotation file {choice.annotations!r} of dataset {choice.name!r}"
         settings["annotations"] = str(places.find(choice.annotations, what))
     given = {"split": choice.split, "test": choice.count, "size": choice.size, "data_seed": choice.seed}
     settings.update({key: value for key, value in given.items() if value is not None})
     return tree
+
+
+def _root(choice: DatasetChoice, usual: str, places: Places) -> Path:
+    """Return the folder of a dataset; where the suite names none, its usual name below `--data-root`, else that."""
+    what = f"the folder {choice.root or usual!r} of dataset {choice.name!r}"
+    if choice.root is None and places.data is not None and not (places.data / usual).is_dir():
+        return places.find(".", what)
+    return places.find(choice.root or usual, what)
 
 
 def portable(path: str | None, base: Path | None = None) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from bench import catalog
-from bench.build import build_data, build_method
+from bench.build import build_data, build_method, data_errors
 from bench.catalog import Tree
 from bench.detection import find_detector_weights, run_detection
 from bench.downloads import file_sha256
@@ -82,12 +82,8 @@ def open_source(tree: Tree, protocol: str) -> PhotoSource | None:
         MissingError: Its files are not there.
         UsageError: They are not what the dataset's configuration says.
     """
-    try:
+    with data_errors():
         return build_data(tree, protocol=protocol).source("test")
-    except FileNotFoundError as error:
-        raise MissingError(str(error)) from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def find_weights_folder(run: Run, options: Options) -> Path | None:

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from bench import catalog
-from bench.build import build_data, build_method
+from bench.build import build_data, build_method, data_errors
 from bench.catalog import Tree
 from bench.errors import CommandError, UsageError
 from bench.execute import quiet_lightning
@@ -164,16 +164,28 @@ def _is_done(stage: str, options: TrainingOptions) -> bool:
 
 
 def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> PhotoDataModule:
-    """Build the datamodule of a stage."""
+    """Build the datamodule of a stage.
+
+    Raises:
+        MissingError: Its files are not there.
+        UsageError: It has no photo that the stage can be trained on.
+    """
     settings = options.recipe.stage(stage)
-    return build_data(
-        options.data,
-        train_size=options.recipe.train_size,
-        crop_size=method.crop_size if method.uses_boxes else None,
-        batch_size=identity(stage, options)["batch_size"] // options.devices,
-        seed=options.seed,
-        **settings.data,
-    )
+    with data_errors():
+        data = build_data(
+            options.data,
+            train_size=options.recipe.train_size,
+            crop_size=method.crop_size if method.uses_boxes else None,
+            batch_size=identity(stage, options)["batch_size"] // options.devices,
+            seed=options.seed,
+            **settings.data,
+        )
+        if data.training_set("train") is None:
+            lacking = "training photo with a box" if data.boxes_only else "training photo"
+            raise UsageError(
+                f"{stage} cannot be trained: the dataset has no {lacking}; give another --data or --data-root"
+            )
+    return data
 
 
 def train_stage(stage: str, title: str, options: TrainingOptions) -> None:

@@ -29,9 +29,7 @@ DIGESTED = 8
 @lru_cache(maxsize=KEPT)
 def paint_scene(seed: int, split: str, index: int, size: int) -> NDArray[np.uint8]:
     """Return a scene as (size, size, 3) uint8 sRGB, not to be written to: it is kept for the next who asks."""
-    picture = paint(draw_layout(seed, (SPLITS[split], index)), size)
-    picture.flags.writeable = False
-    return picture
+    return paint(draw_layout(seed, (SPLITS[split], index)), size)
 
 
 class SyntheticSource:
@@ -88,7 +86,7 @@ class SyntheticSource:
         Raises:
             KeyError: There is no scene of that name.
         """
-        return paint_scene(self.seed, self.split, self.index(key), self.size)
+        return paint_scene(self.seed, self.split, self.index(key), self.size).copy()
 
     def digest(self) -> str:
         """Return the sha256 over the generator's version, its arguments, and pixels and objects of some scenes."""

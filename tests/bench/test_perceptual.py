@@ -146,7 +146,7 @@ def test_a_wrong_backbone_is_refused(how: str, message: str, backbones: dict[str
 def test_metrics_without_a_backbone_are_named_once_with_the_remedy(
     backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def find(*names: str) -> Path:
+    def find(*names: str, download: bool) -> Path:
         if names[0].startswith("squeeze"):
             return backbones["squeeze"]
         raise WeightsMissingError(f"no weights {names[0]}: bring them")

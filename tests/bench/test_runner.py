@@ -257,6 +257,12 @@ def test_missing_data_names_the_place(tmp_path: Path) -> None:
         run(folder_suite(), options(tmp_path / "out"))
 
 
+def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(MissingError, match="no picture in"):
+        run(folder_suite(), options(tmp_path / "out", places=Places(tmp_path)))
+
+
 def test_untrained_and_limited_runs_are_never_ranked(tmp_path: Path) -> None:
     tiny = suite(methods=["gray", {"id": "instcolor-full", "weights": "untrained"}], limit=1)
     assert run(tiny, options(tmp_path)) == 0

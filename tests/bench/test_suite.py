@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench import catalog
 from bench.errors import MissingError, UsageError
 from bench.plan import Places, dataset_tree, plan, portable, resolved
-from bench.suite import NAME, Suite, check_name, load_suite, parse_suite
+from bench.suite import NAME, DatasetChoice, Suite, check_name, load_suite, parse_suite
 
 INTERFACE = """
 name: coco-photos-v1
@@ -116,6 +116,13 @@ def test_dataset_settings_reach_the_tree(tmp_path: Path) -> None:
     settings = dataset_tree(suite.datasets[0], Places(tmp_path))["init_args"]
     assert settings["root"] == str(tmp_path / "photos")
     assert settings["annotations"] == str(tmp_path / "boxes.json")
+
+
+def test_without_a_root_the_usual_name_or_the_data_root_itself_is_taken(tmp_path: Path) -> None:
+    choice = DatasetChoice(id="coco")
+    assert dataset_tree(choice, Places(Path(), tmp_path))["init_args"]["root"] == str(tmp_path)
+    (tmp_path / "coco").mkdir()
+    assert dataset_tree(choice, Places(Path(), tmp_path))["init_args"]["root"] == str(tmp_path / "coco")
 
 
 def test_a_run_resolves_to_a_suite_without_absolute_paths(tmp_path: Path) -> None:
