@@ -339,10 +339,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def _loggers(names: list[str] | None) -> list[str]:
     """Check the names of dashboards; `none` means no dashboard."""
+    if not names:
+        return []
     from bench.catalog import known
     from bench.tracking import DASHBOARDS
 
-    chosen = [known("logger", name, (*DASHBOARDS, "none")) for name in names or ()]
+    chosen = [known("logger", name, (*DASHBOARDS, "none")) for name in names]
     return [name for name in chosen if name != "none"]
 
 

@@ -59,6 +59,7 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
         UsageError: A method with boxes was given none, or two photos have the same name.
         MissingError: A photo or weights are not there.
     """
+    catalog.known("method", wish.method, catalog.methods())
     try:
         source = FilesSource(paths)
     except FileNotFoundError as error:
@@ -86,7 +87,7 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
 
 def load(wish: Wish) -> Colorizer:
     """Build the method with its weights, on the GPU where there is one."""
-    card = catalog.methods()[catalog.known("method", wish.method, catalog.methods())]
+    card = catalog.methods()[wish.method]
     if not card.trainable:
         method = build_method(catalog.model_tree(card.id))
         method.prepare_training(build_data(catalog.data_tree("samples-core")))

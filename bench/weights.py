@@ -100,8 +100,10 @@ def _find_cached(names: Sequence[str]) -> Path | None:
 def _missing(names: Sequence[str], failure: str | None) -> str:
     folders = [f"{folder} (COLORBENCH_WEIGHTS)" for folder in weight_folders()]
     places = ", ".join(["the path as given", *folders, "the cache"])
-    addresses = [f"fetch {file.url}" for file in KNOWN_FILES.values() if file.name in names and file.url]
-    remedy = " or ".join([*addresses, f"put {names[0]} into a folder and name that folder in COLORBENCH_WEIGHTS"])
+    commands = [
+        f"`colorbench weights fetch {file.name}`" for file in KNOWN_FILES.values() if file.name in names and file.url
+    ]
+    remedy = " or ".join([*commands, f"put {names[0]} into a folder and name that folder in COLORBENCH_WEIGHTS"])
     reason = f"; {failure}" if failure else ""
     return f"no weights {' or '.join(names)} at {places}{reason}. What to do: {remedy}"
 

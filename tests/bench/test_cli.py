@@ -1,0 +1,188 @@
+"""The command line: what it prints, and the exit status that scripts rely on."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import cli
+from bench.build import build_method
+from bench.catalog import methods, model_tree, with_settings
+from bench.manifest import save_weights
+from datamodules.color import rgb8_to_lab
+
+Colorbench = Callable[..., tuple[int, str, str]]
+SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32}
+
+
+@pytest.fixture
+def colorbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Colorbench:
+    """Return a function that runs a command line and gives its exit status, standard output and standard error."""
+    monkeypatch.setattr(cli, "raise_on_signals", lambda: None)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colorbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that makes a folder of tiny seeded weights."""
+
+    def make(method: str) -> Path:
+        torch.manual_seed(0)
+        tree = with_settings(model_tree(method), SMALL)
+        folder = tmp_path / f"weights-{method}"
+        save_weights(method, tree, build_method(tree).networks(), folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """Return a photo of 50 x 37 pixels."""
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (37, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((50, 37)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["nosuch"], 2, "No such command"),
+        (["run"], 2, "Missing argument"),
+        (["run", "demo-v2"], 2, "did you mean demo-v1"),
+        (["run", "nosuch.yaml"], 2, "no suite at nosuch.yaml"),
+        (["run", "samples-v1", "--only", "grey"], 2, "did you mean gray"),
+        (["run", "samples-v1", "--logger", "wandbb"], 2, "did you mean wandb"),
+        (["list", "method"], 2, "did you mean methods"),
+        (["train", "zhang-eccv17"], 2, "did you mean zhang-eccv16"),
+        (["train", "zhang-eccv16", "--recipe", "demi"], 2, "did you mean demo"),
+        (["train", "zhang-eccv16", "--data", "nosuch.yaml"], 3, "no data configuration"),
+        (["leaderboard", "nosuch"], 3, "no finished run"),
+        (["status", "nosuch"], 3, "nosuch"),
+        (["report", "nosuch"], 3, "nosuch"),
+        (["colorize", "nosuch.png", "--model", "gray"], 3, "no photo at nosuch.png"),
+        (["colorize", "nosuch.png", "--model", "grey"], 2, "did you mean gray"),
+        (["detect", "nosuch", "--detector", "whole-image"], 3, "nosuch"),
+        (["detect", "nosuch", "--detector", "yolov8"], 2, "did you mean yolo"),
+        (["weights", "fetch", "nosuch.pth"], 3, "nosuch.pth"),
+        (["speed", "grey"], 2, "did you mean gray"),
+    ],
+)
+def test_mistakes_are_explained(colorbench: Colorbench, arguments: list[str], status: int, words: str) -> None:
+    found, _, err = colorbench(*arguments)
+    assert words in " ".join(err.split())
+    assert "Traceback" not in err
+    assert found == status
+
+
+@pytest.mark.parametrize("kind", ["methods", "detectors", "datasets", "metrics", "protocols", "suites", "recipes"])
+def test_lists_are_json_and_tables(colorbench: Colorbench, kind: str) -> None:
+    status, out, err = colorbench("list", kind, "--json")
+    ids = [entry["id"] for entry in json.loads(out)]
+    assert (status, err) == (0, "")
+    assert ids
+    table = colorbench("list", kind)[1]
+    assert all(name in table for name in ids)
+
+
+def test_dry_run_names_the_folders_without_making_any(colorbench: Colorbench, tmp_path: Path) -> None:
+    status, out, _ = colorbench("run", "samples-v1", "--dry-run", "--out", tmp_path / "out")
+    assert status == 0
+    assert out.split() == ["runs/samples/gray--none--s0", "runs/samples/random--none--s0"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_prints_both_tables_and_the_report(colorbench: Colorbench, tmp_path: Path) -> None:
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(
+        "{name: tiny, methods: [gray], datasets: [{id: synthetic, count: 2, size: 48}], metrics: [psnr, ssim]}"
+    )
+    out = tmp_path / "out"
+    status, printed, err = colorbench("run", suite, "--out", out, "--seed", 3)
+    assert status == 0, err
+    assert "whole images" in printed
+    assert "instances" in printed
+    assert (out / "runs/synthetic/gray--none--s3/record.json").is_file()
+    assert json.loads(colorbench("status", out, "--json")[1])
+    board = json.loads(colorbench("leaderboard", out, "--format", "json", "--level", "image")[1])
+    assert [line["method"] for line in board] == ["gray"]
+    assert colorbench("report", out, "--out", tmp_path / "page.html")[0] == 0
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_failed_pictures_end_with_status_1(colorbench: Colorbench, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text("{name: tiny, methods: [gray], datasets: [{id: folder, root: photos}], metrics: [psnr]}")
+    status, _, err = colorbench("run", suite, "--out", tmp_path / "out")
+    assert status == 1
+    assert "1 pictures failed" in err
+
+
+def light_of(picture: Image.Image) -> torch.Tensor:
+    return rgb8_to_lab(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])[0, 0]
+
+
+@pytest.mark.parametrize("method", sorted(methods()))
+def test_every_method_colours_a_photo_at_its_own_size(
+    colorbench: Colorbench, weights: Callable[[str], Path], photo: Path, tmp_path: Path, method: str
+) -> None:
+    options: list[object] = ["--weights", weights(method)] if methods()[method].trainable else []
+    if methods()[method].uses_boxes:
+        options += ["--detector", "whole-image"]
+    status, _, err = colorbench("colorize", photo, "--model", method, *options, "--out", tmp_path / "out")
+    assert status == 0, err
+    with Image.open(tmp_path / "out" / "photo.png") as picture:
+        assert picture.size == (50, 37)
+        if method == "gray":
+            with Image.open(photo) as original:
+                assert (light_of(picture) - light_of(original)).abs().max() < 1.0
+
+
+def test_published_size_and_given_boxes(
+    colorbench: Colorbench, weights: Callable[[str], Path], photo: Path, tmp_path: Path
+) -> None:
+    boxes = {
+        "images": [{"id": 1, "file_name": "photo.png", "width": 50, "height": 37}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [3.5, 4.5, 20, 20]}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    options: list[Any] = ["--weights", weights("instcolor-fusion"), "--size", "256", "--out", tmp_path / "out"]
+    for given in (["--instances", tmp_path / "boxes.json"], ["--detector", "none"]):
+        assert colorbench("colorize", photo, "--model", "instcolor-fusion", *options, *given)[0] == 0
+        with Image.open(tmp_path / "out" / "photo.png") as picture:
+            assert picture.size == (256, 256)
+    status, _, err = colorbench("colorize", photo, "--model", "instcolor-fusion", *options)
+    assert status == 2
+    assert "--instances" in err
+
+
+def test_speed_gives_what_scripts_read(colorbench: Colorbench, weights: Callable[[str], Path]) -> None:
+    status, out, _ = colorbench(
+        "speed", "instcolor-fusion", "--weights", weights("instcolor-fusion"), "--boxes", 2, "--repeats", 1, "--json"
+    )
+    measured = json.loads(out)
+    assert status == 0
+    assert set(measured["parameters"]) == {"full", "instance", "fusion"}
+    assert all(measured[key] > 0 for key in ("images_per_second", "ms_per_image", "peak_memory_mb", "gmacs"))
+
+
+def test_version(colorbench: Colorbench) -> None:
+    assert colorbench("--version")[1].strip() == "0.1.0"
