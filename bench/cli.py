@@ -338,14 +338,16 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def _loggers(names: list[str] | None) -> list[str]:
-    """Check the names of dashboards; `none` means no dashboard."""
+    """Check the names of dashboards; `none` stands alone."""
     if not names:
         return []
     from bench.catalog import known
     from bench.tracking import DASHBOARDS
 
     chosen = [known("logger", name, (*DASHBOARDS, "none")) for name in names]
-    return [name for name in chosen if name != "none"]
+    if "none" in chosen and len(chosen) > 1:
+        raise UsageError("--logger none stands alone: leave it out, or leave the others out")
+    return chosen
 
 
 def _print_json(value: object) -> None:

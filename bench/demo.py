@@ -40,7 +40,7 @@ def run_demo(out: Path, limit: int | None) -> int:
     recipe, data = load_recipe("demo"), catalog.data_tree("demo-training")
     say(f"training {', '.join(TRAINED)} at 1/8 width on photos and synthetic scenes of 64 pixels")
     for method in TRAINED:
-        train(method, TrainingOptions(out / "trained" / method, data, recipe, max_steps=limit))
+        train(method, TrainingOptions(out / "trained" / method, data, recipe, max_steps=limit, loggers=["none"]))
     say(f"comparing {len(suite.methods)} methods on {' and '.join(dataset.name for dataset in suite.datasets)}")
     failed = run(suite, Options(out, Places(out), save_images=True, download=False))
     print_leaderboards([out])

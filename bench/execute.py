@@ -1,10 +1,12 @@
 """One process's share of one run: build the method, let Lightning's test loop feed it, append a row an image."""
 
+import logging
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.build import build_data, build_method
 from bench.catalog import Tree
+from bench.device import peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
 from bench.progress import say
-from bench.rows import RowStore, read_rows
+from bench.rows import RowStore
 from bench.scoring.evaluator import Evaluator
 from bench.scoring.perceptual import find_lpips
 from bench.weights import load_networks
@@ -31,8 +34,9 @@ class Request(BaseModel):
         weights: folder of the method's weights; None for a method without, or with random ones.
         boxes: box file; None where the method looks at no boxes.
         metrics: those that can be computed here.
+        max_boxes: boxes of a picture that the method may see; 0 without a box file.
         total: pictures of the whole run.
-        pictures: folder for truth and grey pictures, with `--save-images`.
+        save_images: whether the coloured pictures are kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +49,7 @@ class Request(BaseModel):
     data: Tree
     protocol: str
     boxes: Path | None
+    max_boxes: int
     metrics: tuple[str, ...]
     seed: int
     batch_size: int
@@ -69,6 +74,7 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         request.data,
         protocol=request.protocol,
         boxes=None if request.boxes is None else str(request.boxes),
+        max_boxes=request.max_boxes if request.boxes is not None else 0,
         crop_size=method.crop_size if method.uses_boxes else None,
         eval_batch_size=request.batch_size,
         limit=request.limit,
@@ -81,10 +87,8 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
 
 
 @contextmanager
-def quiet_lightning() -> Any:
+def quiet_lightning() -> Iterator[None]:
     """Keep Lightning's hints about loaders and loggers, which a user of `run` cannot act on, out of the output."""
-    import logging
-
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -113,32 +117,58 @@ def make_trainer(request: Request, evaluator: Evaluator, rank: int) -> pl.Traine
     )
 
 
-def execute(request: Request, rank: int, world: int, advance: Callable[[int], None]) -> None:
+@dataclass(slots=True)
+class Effort:
+    """Hold what one process spent on one run.
+
+    Attributes:
+        pictures: rows that were written.
+        seconds: from the moment that the method was loaded to the last row.
+        peak_memory_mb: of this process's GPU, or of the process.
+    """
+
+    pictures: int
+    seconds: float
+    peak_memory_mb: float
+
+
+def execute(request: Request, rank: int, world: int, done: frozenset[str], advance: Callable[[int], object]) -> Effort:
     """Compute and append the rows of this process's share.
 
     A method that fails on a batch is tried again picture by picture; a picture on which it still fails becomes an error
     row, and the run goes on.
+
+    Args:
+        request: the run.
+        rank: of this process.
+        world: number of processes.
+        done: pictures that have their row already.
+        advance: called with how many more pictures are done.
+
+    Raises:
+        CommandError: Rows or pictures cannot be written.
     """
+    reset_peak_memory()
     method = load_method(request)
-    store = RowStore(request.folder, request.run_id, rank)
-    try:
-        with quiet_lightning():
-            _score(request, method, store, rank, world, advance)
-    finally:
-        store.close()
-
-
-def _score(
-    request: Request, method: Colorizer, store: RowStore, rank: int, world: int, advance: Callable[[int], None]
-) -> None:
-    done = frozenset(read_rows(request.folder, request.run_id))
     data = load_data(request, method, rank, world, done)
     if not method.networks():
         method.prepare_training(data)
+    with RowStore(request.folder, request.run_id, rank) as store:
+        evaluator = make_evaluator(request, store, data, advance)
+        began = time.monotonic()
+        with quiet_lightning():
+            Share(request, method, data, evaluator, rank, done).score()
+        return Effort(len(evaluator.finished), time.monotonic() - began, peak_memory_mb())
+
+
+def make_evaluator(
+    request: Request, store: RowStore, data: PhotoDataModule, advance: Callable[[int], object]
+) -> Evaluator:
+    """Return the callback that turns chroma into rows."""
     source = data.source("test")
     if source is None:
         raise ValueError(f"{request.title}: the dataset has no pictures to score")
-    evaluator = Evaluator(
+    return Evaluator(
         store,
         protocol=PROTOCOLS[request.protocol],
         truths={photo.key: photo.annotations for photo in source.photos},
@@ -148,25 +178,56 @@ def _score(
         images_dir=request.folder / "images" if request.save_images else None,
         progress=advance,
     )
-    while True:
+
+
+@dataclass(slots=True)
+class Share:
+    """Take one process's pictures through the method, whatever the method does."""
+
+    request: Request
+    method: Colorizer
+    data: PhotoDataModule
+    evaluator: Evaluator
+    rank: int
+    done: frozenset[str]
+
+    def score(self) -> None:
+        """Score all pictures that have no row yet."""
+        everything = frozenset(self.evaluator.truths)
+        while (error := self.test(self.done | self.evaluator.finished)) is not None:
+            batch = self.evaluator.in_flight
+            if len(batch) > 1:
+                say(f"{self.request.title}: {describe(error)} on a batch of {len(batch)}; trying its pictures singly")
+                for key in batch:
+                    single = self.test(everything - {key}) if key not in self.evaluator.finished else None
+                    self.give_up([key], single)
+            else:
+                self.give_up(batch, error)
+
+    def test(self, skip: frozenset[str]) -> Exception | None:
+        """Let Lightning's test loop go through all pictures but `skip`; return what the method failed with."""
+        self.data.skip = skip
         try:
-            make_trainer(request, evaluator, rank).test(method, datamodule=data, verbose=False)
-            return
+            make_trainer(self.request, self.evaluator, self.rank).test(self.method, datamodule=self.data, verbose=False)
         except CommandError:
             raise
+        except OSError as error:
+            raise CommandError(
+                f"{self.request.title}: cannot go on: {error}; nothing that was finished is lost"
+            ) from error
         except Exception as error:
-            batch = evaluator.in_flight
-            if not batch:
+            if not self.evaluator.in_flight:
                 raise
-            if len(batch) > 1:
-                say(f"{request.title}: {_cause(error)} on a batch of {data.eval_batch_size}; going on one by one")
-                data.eval_batch_size = 1
-            else:
-                out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-                evaluator.fail(batch, "error-memory" if out_of_memory else "error-method", _cause(error))
-            data.skip = done | evaluator.finished
+            return error
+        return None
+
+    def give_up(self, keys: Sequence[str], error: Exception | None) -> None:
+        """Write error rows for pictures that the method failed on."""
+        if error is not None:
+            out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+            self.evaluator.fail(keys, "error-memory" if out_of_memory else "error-method", describe(error))
 
 
-def _cause(error: Exception) -> str:
-    """Return the error in one line, without what may hold paths of this machine."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"
+def describe(error: Exception) -> str:
+    """Return an error in one line; rows take the folders of paths out of it."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -66,13 +66,16 @@ class Places:
     data: Path | None = None
 
     def find(self, path: str, what: str) -> Path:
-        """Return the file or folder that a suite means by `path`.
+        """Return the file or folder that a suite means by `path`: below `--data-root`, else beside the suite's file.
+
+        Without `--data-root` the working directory is tried last, so that the `config.yaml` of a run can be run again
+        from where its suite was.
 
         Raises:
             MissingError: It is at none of the places where it is looked for.
         """
-        places = [self.data] if self.data is not None else []
-        candidates = [place / path for place in (*places, self.suite)]
+        places = [self.data, self.suite] if self.data is not None else [self.suite, Path()]
+        candidates = [place / path for place in dict.fromkeys(places)]
         for candidate in candidates:
             if candidate.exists():
                 return candidate.resolve()

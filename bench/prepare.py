@@ -1,7 +1,7 @@
 """Find everything that a suite needs before its first picture is coloured: data, weights, metrics, boxes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,8 +14,8 @@ from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
 from bench.files import atomic_write
-from bench.plan import Places, Run, dataset_tree
-from bench.progress import say
+from bench.plan import Places, Run, dataset_tree, resolved
+from bench.progress import progress, say
 from bench.provenance import canonical_digest, run_id, sources_digest
 from bench.scoring.perceptual import find_lpips
 from bench.suite import Suite
@@ -51,12 +51,17 @@ class Data:
 
 @dataclass(slots=True)
 class Job:
-    """Hold one run with its request and the digests that its identity is made of."""
+    """Hold one run with its request, the digests of what goes into it, and the suite that repeats it alone."""
 
     run: Run
     request: Request
     digests: dict[str, str]
-    parameters: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, int]
+    alone: Suite
+
+    def config(self) -> str:
+        """Return the content of `config.yaml`."""
+        return yaml.safe_dump(self.alone.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def find_data(suite: Suite, runs: Sequence[Run], options: Options) -> dict[str, Data]:
@@ -71,7 +76,9 @@ def find_data(suite: Suite, runs: Sequence[Run], options: Options) -> dict[str, 
         if source is None or not source.photos:
             raise MissingError(f"dataset {name!r} has no pictures to score: check its root and split")
         total = min(len(source.photos), suite.limit or len(source.photos))
-        found[name] = Data(tree, source, total, source.digest())
+        with progress(f"digest of {name}", 1) as advance:
+            found[name] = Data(tree, source, total, source.digest())
+            advance()
     return found
 
 
@@ -128,6 +135,8 @@ def available_metrics(suite: Suite, *, download: bool) -> tuple[tuple[str, ...],
 
 
 def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> Path:
+    if run.detector.id == "annotations" and not any(photo.annotations for photo in data.source.photos):
+        say(f"{run.dataset.name} has no annotations: the detector `annotations` gives no boxes there")
     path = options.out / "boxes" / f"{run.dataset.name}--{run.detector.name}.json"
     made_of = path.with_suffix(".made-of")
     weights = find_detector_weights(run.detector, beside=options.places.suite)
@@ -193,6 +202,7 @@ def _job(
         data=data.tree,
         protocol=suite.protocol,
         boxes=boxes,
+        max_boxes=run.detector.max_boxes,
         metrics=metrics,
         seed=run.seed,
         batch_size=suite.batch_size,
@@ -202,7 +212,9 @@ def _job(
         save_images=options.save_images,
     )
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in method.networks().items()}
-    return Job(run, request, {k: v for k, v in digests.items() if v}, parameters)
+    digests = {name: digest for name, digest in digests.items() if digest}
+    facts = {"metrics": " ".join(metrics), "sources": sources_digest(), "run": request.run_id}
+    return Job(run, request, digests, parameters, resolved(suite, run, options.places, {**digests, **facts}))
 
 
 def check_unchanged(job: Job, suite: Suite) -> None:
@@ -222,11 +234,16 @@ def check_unchanged(job: Job, suite: Suite) -> None:
     path = job.request.folder / "config.yaml"
     if not path.is_file():
         return
-    before = yaml.safe_load(path.read_text(encoding="utf-8")).get("expected", {})
-    now = {**job.digests, "sources": sources_digest(), "run": job.request.run_id}
-    changed = sorted(key for key in {*before, *now} if key != "run" and before.get(key) != now.get(key))
-    if before.get("run") != job.request.run_id:
-        raise UsageError(
-            f"{path.parent} holds another run ({', '.join(changed) or 'settings'} changed); give another --out, or "
-            "delete that folder"
-        )
+    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), yaml.safe_load(job.config())
+    if before.get("expected", {}).get("run") == job.request.run_id:
+        return
+    changed = sorted({*_differing(before, now), *_differing(before.get("expected", {}), now["expected"])})
+    raise UsageError(
+        f"{path.parent} holds another run: {', '.join(changed) or 'settings'} changed; give another --out, or delete "
+        "that folder"
+    )
+
+
+def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    """Return the keys under which two mappings differ, but for the digests that stand for everything."""
+    return {key for key in {*before, *now} - {"expected", "run", "name"} if before.get(key) != now.get(key)}

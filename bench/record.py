@@ -87,7 +87,7 @@ class RunRecord(BaseModel):
         instance: the same over instances.
         parameters: how many each network has.
         git_commit: of the checkout that the code ran from; None for an installed package, like `git_dirty`.
-        seconds: from the first picture to the last row.
+        seconds: from the loaded method to the last row, of the start that finished the run.
         peak_memory_mb: of the GPU where there is one, else of the process.
     """
 
@@ -154,13 +154,14 @@ def build_record(
     processes: int,
     started: datetime,
     seconds: float,
+    computed: int,
     peak_memory_mb: float | None,
 ) -> RunRecord:
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
     `rows` are keyed by image, in any order. Each of `metrics` gets a score at both levels, an empty one where there are
     no data. `digests` holds `dataset`, `config` and, where there are any, `boxes` and `weights`; that of the rows is
-    added. `started` has a time zone, `seconds` run from the first picture to the last row.
+    added. `started` has a time zone; `seconds` were spent on `computed` pictures since then.
     """
     ordered = [rows[image] for image in sorted(rows)]
     commit, dirty = git_state()
@@ -188,7 +189,7 @@ def build_record(
         processes=processes,
         started_utc=started.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         seconds=round(seconds, 3),
-        images_per_second=round(len(ordered) / seconds, 4) if seconds > 0 else None,
+        images_per_second=round(computed / seconds, 4) if seconds > 0 else None,
         peak_memory_mb=peak_memory_mb,
     )
 

@@ -2,23 +2,22 @@
 
 import hashlib
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
+from filelock import FileLock, Timeout
 
-from bench.device import device_name, peak_memory_mb
-from bench.errors import UsageError
-from bench.execute import execute
-from bench.files import atomic_write
+from bench.device import device_name
+from bench.errors import CommandError, UsageError
+from bench.execute import Effort, Request, execute
+from bench.files import atomic_write, path_below
 from bench.leaderboard import write_leaderboards
 from bench.pictures import save_pictures
-from bench.plan import plan, resolved
+from bench.plan import plan
 from bench.prepare import Job, Options, check_unchanged, prepare
 from bench.progress import progress, say
-from bench.provenance import sources_digest
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import read_rows, write_images_csv, write_instances_csv
@@ -36,39 +35,77 @@ def run(suite: Suite, options: Options) -> int:
     """
     runs = plan(suite, options.only)
     _check_writable(options.out)
-    jobs = prepare(suite, runs, options)
-    for job in jobs:
-        check_unchanged(job, suite)
-    for job in jobs:
-        _write_config(suite, job, options)
-    _write_plan(jobs, options.out)
-    if options.save_images:
-        for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
-            save_pictures(tree, suite, options.out / "pictures" / name)
-    failed = _execute_all(suite, jobs, options)
-    write_leaderboards(options.out)
-    write_report(options.out)
+    with _alone(options.out):
+        jobs = prepare(suite, runs, options)
+        for job in jobs:
+            check_unchanged(job, suite)
+        for job in jobs:
+            atomic_write(job.request.folder / "config.yaml", job.config())
+        _write_plan(jobs, options.out)
+        if options.save_images:
+            for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
+                save_pictures(tree, suite, options.out / "pictures" / name)
+        failed = _execute_all(suite, jobs, options)
+        write_leaderboards(options.out)
+        write_report(options.out)
     return failed
 
 
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second `colorbench run` out of the same folder.
+
+    Raises:
+        CommandError: Another one is at work there.
+    """
+    lock = FileLock(out / ".run.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CommandError(f"another colorbench run is at work in {out}; wait for it, or give another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> int:
-    if options.devices > 1:
-        started = time.monotonic(), datetime.now(UTC)
-        execute_in_processes([job.request for job in jobs], options.devices)
-        return sum(finish(suite, job, options, *started) for job in jobs)
+    """Compute what is missing and finish each run; several processes get all runs at once, but for `--strict`."""
+    at_once = len(jobs) if options.devices > 1 and not options.strict else 1
     failed = 0
-    for job in jobs:
-        began = time.monotonic(), datetime.now(UTC)
-        with progress(job.request.title, job.request.total) as advance:
-            execute(job.request, 0, 1, advance)
-        failed += finish(suite, job, options, *began)
+    for start in range(0, len(jobs), at_once):
+        together = jobs[start : start + at_once]
+        tasks = [(job.request, frozenset(_finished(job))) for job in together]
+        began = datetime.now(UTC)
+        efforts = execute_in_processes(tasks, options.devices) if options.devices > 1 else [_execute_here(*tasks[0])]
+        failed += sum(finish(suite, job, options, began, effort) for job, effort in zip(together, efforts, strict=True))
         if failed and options.strict:
-            say(f"{job.request.title}: a picture failed, and --strict ends the run here")
+            say(f"{together[-1].request.title}: a picture failed, and --strict ends the run here")
             break
     return failed
 
 
-def finish(suite: Suite, job: Job, options: Options, began: float, started: datetime) -> int:
+def _execute_here(request: Request, done: frozenset[str]) -> Effort:
+    if len(done) >= request.total:
+        return Effort(0, 0.0, 0.0)
+    with progress(request.title, request.total - len(done)) as advance:
+        return execute(request, 0, 1, done, advance)
+
+
+def _finished(job: Job) -> Iterable[str]:
+    """Return the pictures of a run that have their row; say so where their coloured pictures are wanted and gone."""
+    rows = read_rows(job.request.folder, job.request.run_id)
+    kept = job.request.folder / "images"
+    lost = [key for key, row in rows.items() if not row.failed and not path_below(kept, key, ".png").is_file()]
+    if job.request.save_images and lost:
+        say(
+            f"{job.request.title}: {len(lost)} pictures were scored before without --save-images and are not coloured "
+            "again; give another --out to get them"
+        )
+    return rows
+
+
+def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: Effort) -> int:
     """Write the tables and the record of a run whose rows are there; return how many pictures failed."""
     request = job.request
     rows = read_rows(request.folder, request.run_id)
@@ -93,12 +130,12 @@ def finish(suite: Suite, job: Job, options: Options, began: float, started: date
         precision=suite.precision,
         processes=options.devices,
         started=started,
-        seconds=time.monotonic() - began,
-        peak_memory_mb=peak_memory_mb(),
+        seconds=effort.seconds,
+        computed=effort.pictures,
+        peak_memory_mb=effort.peak_memory_mb,
     )
-    if _same_rows(previous, record):
-        return record.counts.failed
-    atomic_write(previous, record.model_dump_json(indent=1) + "\n")
+    if not _same_rows(previous, record):
+        atomic_write(previous, record.to_json())
     log_record(record, options.loggers, options.out)
     return record.counts.failed
 
@@ -124,15 +161,6 @@ def _check_writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UsageError(f"cannot write to --out {out}: {error.strerror}; give another folder") from error
-
-
-def _write_config(suite: Suite, job: Job, options: Options) -> None:
-    """Write the suite of this single run, with all defaults and the digests that it was made with."""
-    expected = {**job.digests, "sources": sources_digest(), "run": job.request.run_id}
-    single = resolved(suite, job.run, options.places, expected)
-    job.request.folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(single.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    atomic_write(job.request.folder / "config.yaml", text)
 
 
 def _config_digest(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """Train a method: its stages in order, each from the weights of those before it, resumable at every checkpoint."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,8 +17,11 @@ from bench.build import build_data, build_method, data_errors
 from bench.catalog import Tree
 from bench.errors import CommandError, UsageError
 from bench.execute import quiet_lightning
+from bench.files import atomic_write
 from bench.panels import PanelCallback
+from bench.plan import portable
 from bench.progress import Advance, progress, say
+from bench.provenance import canonical_digest
 from bench.recipe import Recipe
 from bench.tracking import training_loggers
 from bench.weights import load_manifest, load_networks, save_weights
@@ -38,6 +40,7 @@ class TrainingOptions:
         out: folder that gets `weights/`, `checkpoints/` and `logs/`.
         data: `class_path` tree of the training photos.
         max_steps: at most so many steps a stage; None for the recipe's.
+        loggers: dashboards beside the curves in CSV; `none` alone leaves these, validation and panels out too.
     """
 
     out: Path
@@ -130,15 +133,31 @@ def train(method: str, options: TrainingOptions) -> Path:
     return options.out / "weights"
 
 
+def portable_tree(tree: Tree) -> Tree:
+    """Return a tree without the folders of this machine, so that moved photos are the same photos."""
+    moved: Tree = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            moved[key] = portable_tree(value)
+        else:
+            moved[key] = portable(value) if key in {"root", "annotations", "boxes"} else value
+    return moved
+
+
 def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
     """Return what a stage's training depends on, as plain values that are kept with its weights."""
     settings = options.recipe.stage(stage)
     steps = min(settings.steps, options.max_steps or settings.steps)
     batch_size = options.batch_size or settings.batch_size or options.recipe.batch_size
-    tree = json.dumps(options.recipe.tree(stage), sort_keys=True)
+    if batch_size % options.devices:
+        raise UsageError(
+            f"a batch of {batch_size} cannot be shared by {options.devices} devices: give another --batch-size"
+        )
     return {
         "recipe": options.recipe.id,
-        "model_sha256": hashlib.sha256(tree.encode()).hexdigest(),
+        "model": canonical_digest(options.recipe.tree(stage)),
+        "data": canonical_digest([portable_tree(options.data), options.recipe.train_size, settings.data]),
+        "devices": options.devices,
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": settings.learning_rate,
@@ -155,12 +174,20 @@ def _is_done(stage: str, options: TrainingOptions) -> bool:
     trained = load_manifest(folder).training.get(stage)
     if trained is None:
         return False
-    wanted = identity(stage, options)
-    changed = sorted(key for key in wanted if trained.get(key) != wanted[key])
-    if changed:
-        given = ", ".join(f"{key} was {trained.get(key)!r}, now {wanted[key]!r}" for key in changed)
-        raise UsageError(f"{folder} holds {stage} trained otherwise ({given}); give another --out")
+    _check_same(f"{folder} holds {stage} trained", trained, identity(stage, options))
     return True
+
+
+def _check_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a training of something else.
+
+    Raises:
+        UsageError: Names what changed.
+    """
+    changed = sorted(key for key in now if before.get(key) != now[key])
+    if changed:
+        given = ", ".join(f"{key} was {str(before.get(key))[:12]}, now {str(now[key])[:12]}" for key in changed)
+        raise UsageError(f"{what} otherwise ({given}); give another --out")
 
 
 def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> PhotoDataModule:
@@ -198,11 +225,18 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     data = stage_data(stage, method, options)
     checkpoints = options.out / "checkpoints" / stage
     last = checkpoints / "last.ckpt"
+    begun = checkpoints / "training.json"
+    if last.is_file() and begun.is_file():
+        _check_same(f"{checkpoints} holds {stage} begun", json.loads(begun.read_text(encoding="utf-8")), facts)
     with progress(title, facts["steps"]) as advance, quiet_lightning():
         trainer = _trainer(stage, facts, checkpoints, advance, options)
+        if trainer.is_global_zero:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            atomic_write(begun, json.dumps(facts, indent=1) + "\n")
         trainer.fit(method, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if trainer.is_global_zero:
         save_weights(stage, options.recipe.tree(stage), method.networks(), options.out / "weights", training=facts)
+    trainer.strategy.barrier()
 
 
 def _trainer(
@@ -213,19 +247,20 @@ def _trainer(
     schedule = [CosineSchedule(facts["learning_rate"], steps)] if facts["schedule"] == "cosine" else []
     saver = ModelCheckpoint(checkpoints, filename="{step}", every_n_train_steps=every, save_last=True, save_top_k=1)
     loggers = training_loggers(options.loggers, options.out / "logs", f"{stage}--s{options.seed}")
+    panels = [PanelCallback()] if loggers else []
     return pl.Trainer(
         accelerator="auto",
         devices=options.devices,
         precision="bf16-mixed" if options.precision == "bf16" else "32-true",
         max_steps=steps,
         max_epochs=-1,
-        val_check_interval=every if options.loggers else None,
+        val_check_interval=every if loggers else None,
         check_val_every_n_epoch=None,
-        limit_val_batches=1.0 if options.loggers else 0,
+        limit_val_batches=1.0 if loggers else 0,
         num_sanity_val_steps=0,
-        callbacks=[saver, StopOnNaN(), Steps(advance), *schedule, *([PanelCallback()] if loggers else [])],
+        callbacks=[saver, StopOnNaN(), Steps(advance), *schedule, *panels],
         logger=loggers or False,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, every),
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -90,6 +90,7 @@ def finish_run() -> Callable[..., RunRecord]:
             processes=1,
             started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
             seconds=2.0,
+            computed=len(rows),
             peak_memory_mb=512.0,
         )
         (folder / "record.json").write_text(record.to_json(), encoding="utf-8")

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from bench.build import build_method
 from bench.catalog import model_tree, with_settings
-from bench.errors import MissingError, UsageError
+from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted
 from bench.manifest import save_weights
 from bench.plan import Places
@@ -28,6 +29,7 @@ from datamodules.types import GrayBatch
 from lightning_modules.baselines.gray import GrayColorizer
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32}
+ONE_SCENE = [{"id": "synthetic", "count": 1, "size": 64}]
 TEXTS = ("images.csv", "instances.csv", "config.yaml")
 
 
@@ -157,6 +159,45 @@ def test_a_stopped_run_finishes_with_the_same_files(
     assert contents(tmp_path) == contents(finished)
 
 
+@pytest.mark.parametrize("most", [1, 3, 50])
+def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_path: Path) -> None:
+    detectors = [{"id": "annotations", "max_boxes": most}, "whole-image", "none"]
+    given = suite(weights, detectors=detectors, datasets=[{"id": "synthetic", "count": 2, "size": 128}])
+    assert run(given, options(tmp_path)) == 0
+    seen = {}
+    for path in sorted(tmp_path.rglob("rows.rank0.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        seen[path.parent.name] = [row["n_boxes"] for row in rows]
+        assert all(row["n_instances"] > 3 for row in rows)
+    annotated = seen.pop("instcolor-fusion--annotations--s0")
+    assert max(annotated) == most if most < 50 else min(annotated) > 3
+    assert seen == {
+        "gray--none--s0": [0, 0],
+        "random--none--s0": [0, 0],
+        "instcolor-fusion--none--s0": [0, 0],
+        "instcolor-fusion--whole-image--s0": [1, 1],
+    }
+
+
+def test_a_second_run_in_the_same_folder_is_kept_out(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".run.lock"), pytest.raises(CommandError, match="another colorbench run"):
+        run(suite(), options(tmp_path))
+
+
+def test_pictures_that_were_not_kept_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(suite(methods=["gray"], datasets=ONE_SCENE), options(tmp_path)) == 0
+    assert run(suite(methods=["gray"], datasets=ONE_SCENE), options(tmp_path, save_images=True)) == 0
+    assert "1 pictures were scored before without --save-images" in capsys.readouterr().err
+
+
+def test_strict_ends_with_the_first_failed_run(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    strict = suite(datasets=[{"id": "folder", "root": "photos"}])
+    assert run(strict, options(out, places=Places(tmp_path), strict=True)) == 1
+    assert (out / "runs/folder/gray--none--s0/record.json").is_file()
+    assert not (out / "runs/folder/random--none--s0/record.json").exists()
+
+
 def test_a_finished_run_is_left_as_it_is(finished: Path, weights: Path) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("record.json")}
     assert run(suite(weights), options(finished, save_images=True)) == 0
@@ -169,6 +210,12 @@ def test_other_weights_in_the_same_folder_are_refused(finished: Path, tmp_path: 
     save_weights("instcolor-fusion", tree, build_method(tree).networks(), tmp_path)
     with pytest.raises(UsageError, match="weights changed"):
         run(suite(tmp_path), options(finished, save_images=True))
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 3}, {"precision": "bf16"}, {"metrics": ["psnr"]}, {"limit": 2}])
+def test_other_settings_in_the_same_folder_are_named(changed: dict[str, Any], finished: Path, weights: Path) -> None:
+    with pytest.raises(UsageError, match=rf"{next(iter(changed))}.* changed"):
+        run(suite(weights, **changed), options(finished, save_images=True))
 
 
 def test_the_written_configuration_repeats_the_run(finished: Path, weights: Path, tmp_path: Path) -> None:
@@ -192,6 +239,10 @@ def test_processes_give_the_same_rows(finished: Path, weights: Path, tmp_path: P
     for table in ("images.csv", "instances.csv"):
         for path in sorted(finished.rglob(table)):
             assert (tmp_path / path.relative_to(finished)).read_bytes() == path.read_bytes()
+    for path in sorted(tmp_path.rglob("record.json")):
+        record = RunRecord.model_validate_json(path.read_text())
+        assert record.processes == 2
+        assert record.images_per_second == pytest.approx(5 / record.seconds, rel=0.01)
 
 
 @pytest.fixture
@@ -236,7 +287,8 @@ def test_a_failing_method_does_not_stop_the_run(photos: Path, tmp_path: Path, mo
         if "b" in gray.key:
             raise RuntimeError("no colour for b")
         chroma = colorize(self, gray)
-        return chroma * torch.nan if "c" in gray.key else chroma
+        chroma[[place for place, key in enumerate(gray.key) if key == "c"]] = torch.nan
+        return chroma
 
     monkeypatch.setattr(GrayColorizer, "colorize", fail_on_b)
     out = tmp_path / "out"
@@ -263,12 +315,20 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
         run(folder_suite(), options(tmp_path / "out", places=Places(tmp_path)))
 
 
-def test_untrained_and_limited_runs_are_never_ranked(tmp_path: Path) -> None:
-    tiny = suite(methods=["gray", {"id": "instcolor-full", "weights": "untrained"}], limit=1)
-    assert run(tiny, options(tmp_path)) == 0
+def test_limited_runs_are_never_ranked(tmp_path: Path) -> None:
+    assert run(suite(methods=["gray"], limit=1), options(tmp_path)) == 0
     table = pd.read_csv(tmp_path / "leaderboard.csv")
     assert table["rank"].isna().all()
     assert table["partial"].all()
+
+
+def test_untrained_runs_are_never_ranked(weights: Path, tmp_path: Path) -> None:
+    tiny = suite(methods=["gray", {"id": "instcolor-full", "weights": "untrained"}], datasets=ONE_SCENE)
+    assert run(tiny, options(tmp_path)) == 0
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert table.set_index("method")["rank"].notna().groupby(level=0).all().to_dict() == {
+        "gray": True, "instcolor-full": False,
+    }  # fmt: skip
     assert table.set_index("method")["untrained"].groupby(level=0).all().to_dict() == {
         "gray": False, "instcolor-full": True,
     }  # fmt: skip

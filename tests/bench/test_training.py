@@ -36,7 +36,14 @@ SCENES = with_settings(data_tree("synthetic"), {"size": 48, "train": 12, "val": 
 
 
 def options(out: Path, **changes: Any) -> TrainingOptions:
-    return replace(TrainingOptions(out, SCENES, RECIPE), **changes)
+    return replace(TrainingOptions(out, SCENES, RECIPE, loggers=("none",)), **changes)
+
+
+def recipe(**stages: Stage) -> Recipe:
+    """Return the recipe with other stages; names with `_` for `-`."""
+    return RECIPE.model_copy(
+        update={"stages": {**RECIPE.stages, **{name.replace("_", "-"): stage for name, stage in stages.items()}}}
+    )
 
 
 def tensors(folder: Path, name: str) -> Mapping[str, torch.Tensor]:
@@ -99,16 +106,67 @@ def test_a_trained_stage_is_not_trained_again(tmp_path: Path, capsys: pytest.Cap
     assert "trained already" in capsys.readouterr().err
 
 
-def test_another_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    train("zhang-eccv16", options(tmp_path))
+OTHERWISE: dict[str, Any] = {
+    "seed": {"seed": 1},
+    "steps": {"max_steps": 1},
+    "batch_size": {"batch_size": 3},
+    "precision": {"precision": "bf16"},
+    "data": {"data": with_settings(SCENES, {"data_seed": 5})},
+    "learning_rate": {"recipe": recipe(zhang_eccv16=Stage(steps=2, learning_rate=2e-3))},
+    "schedule": {"recipe": recipe(zhang_eccv16=Stage(steps=2, learning_rate=1e-3, schedule="cosine"))},
+    "model": {"recipe": RECIPE.model_copy(update={"model": {**SMALL, "temperature": 1.0}})},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished training of `zhang-eccv16`."""
+    out = tmp_path_factory.mktemp("trained")
+    train("zhang-eccv16", options(out))
+    return out
+
+
+@pytest.mark.parametrize("changed", sorted(OTHERWISE))
+def test_another_training_in_the_same_folder_is_refused(changed: str, trained: Path) -> None:
+    with pytest.raises(UsageError, match=rf"\b{changed} was .*give another --out"):
+        train("zhang-eccv16", options(trained, **OTHERWISE[changed]))
+
+
+def test_moved_photos_are_the_same_photos(tmp_path: Path) -> None:
+    one, other = ({"init_args": {"root": f"{tmp_path}/{place}/photos"}} for place in ("here", "there"))
+    assert training.portable_tree(one) == training.portable_tree(other)
+
+
+def test_a_stopped_training_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: StopOnNaN, trainer: Any, *_: object) -> None:
+        if trainer.global_step == 5:
+            raise Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnNaN, "on_train_batch_end", stop)
+        with pytest.raises(Interrupted):
+            train("instcolor-full", options(tmp_path))
     with pytest.raises(UsageError, match="seed was 0, now 1"):
-        train("zhang-eccv16", options(tmp_path, seed=1))
+        train("instcolor-full", options(tmp_path, seed=1))
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="batch of 4 cannot be shared by 3 devices"):
+        train("zhang-eccv16", options(tmp_path, devices=3))
+
+
+def test_curves_and_panels_are_kept(tmp_path: Path) -> None:
+    train("instcolor-full", options(tmp_path, loggers=()))
+    curves = next(tmp_path.rglob("metrics.csv")).read_text()
+    assert "train/loss" in curves
+    assert "val/loss" in curves
+    assert list(tmp_path.rglob("*.png"))
 
 
 def test_nan_names_the_step(tmp_path: Path) -> None:
-    stages = {**RECIPE.stages, "instcolor-full": Stage(steps=6, learning_rate=1e30)}
+    wild = recipe(instcolor_full=Stage(steps=6, learning_rate=1e30))
     with pytest.raises(CommandError, match=r"loss is (nan|inf).* at step \d.*last good checkpoint"):
-        train("instcolor-full", options(tmp_path, recipe=RECIPE.model_copy(update={"stages": stages})))
+        train("instcolor-full", options(tmp_path, recipe=wild))
 
 
 def test_untrainable_and_unknown_methods(tmp_path: Path) -> None:
