@@ -225,16 +225,17 @@ def detect(
     weights: Annotated[str | None, typer.Option(help="Weights file; found by name if left out.")] = None,
     instances: Annotated[Path | None, typer.Option(help="COCO JSON, for the detector `annotations`.")] = None,
     score_threshold: Annotated[float, typer.Option(min=0, max=1, help="Least confidence.")] = 0.7,
-    max_boxes: Annotated[int, typer.Option(min=1, help="Most boxes a photo, the best ones.")] = 8,
+    max_boxes: Annotated[int, typer.Option(min=1, max=100, help="Most boxes a photo, the best ones.")] = 8,
     out: Annotated[Path, typer.Option(help="The box file.")] = Path("boxes.json"),
 ) -> None:
     """Find instances in the light of photos and write them as a box file, COCO with scores."""
-    from bench.detection import detect_folder
+    from bench.detection import detect_folder, failures
     from bench.suite import DetectorChoice
 
     choice = DetectorChoice(id=detector, weights=weights, score_threshold=score_threshold, max_boxes=max_boxes)
     found = detect_folder(image_dir, choice, out, instances)
     typer.echo(f"{len(found.annotations)} boxes on {len(found.images)} photos: {out}")
+    _end(len(failures(found)), "each is named above and in the box file")
 
 
 @app.command()
@@ -252,7 +253,7 @@ def colorize(
     from bench.colorize import Wish, colorize_files
 
     wish = Wish(model, weights, detector, detector_weights, instances)
-    _end(colorize_files(images, wish, published=size is Size.published, out=out))
+    _end(colorize_files(images, wish, published=size is Size.published, out=out), "each is named above")
 
 
 weights_app = typer.Typer(no_args_is_help=True, help="Find, fetch and check weights.")
@@ -356,10 +357,10 @@ def _print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def _end(failed: int) -> None:
+def _end(failed: int, where: str = "each is named in its run's images.csv") -> None:
     """End with status 1 where pictures failed."""
     if failed:
-        errors.print(f"{failed} pictures failed; each is named in images.csv", markup=False)
+        errors.print(f"{failed} {'picture' if failed == 1 else 'pictures'} failed; {where}", markup=False)
         raise typer.Exit(1)
 
 

@@ -132,7 +132,17 @@ def test_failed_pictures_end_with_status_1(colorbench: Colorbench, tmp_path: Pat
     suite.write_text("{name: tiny, methods: [gray], datasets: [{id: folder, root: photos}], metrics: [psnr]}")
     status, _, err = colorbench("run", suite, "--out", tmp_path / "out")
     assert status == 1
-    assert "1 pictures failed" in err
+    assert "1 picture failed" in err
+
+
+def test_detection_names_photos_that_cannot_be_read(colorbench: Colorbench, photo: Path, tmp_path: Path) -> None:
+    (photo.parent / "broken.png").write_bytes(b"no picture")
+    boxes = tmp_path / "boxes.json"
+    status, out, err = colorbench("detect", photo.parent, "--detector", "whole-image", "--out", boxes)
+    assert status == 1
+    assert "1 boxes on 1 photos" in out
+    assert "broken" in err
+    assert json.loads(boxes.read_text())["annotations"][0]["bbox"] == [0, 0, 50, 37]
 
 
 def light_of(picture: Image.Image) -> torch.Tensor:
