@@ -87,12 +87,6 @@ def detect(
     return collect_boxes(BoxInfo.model_validate(info), found, categories)
 
 
-def _weights_file(detector: str, weights: str | Path | None) -> Path | None:
-    if detector not in DETECTOR_FILES:
-        return None
-    return find_weights(weights) if weights is not None else find_weights(*DETECTOR_FILES[detector])
-
-
 def _categories(detector: str) -> Mapping[int, str]:
     from lightning_modules.detectors.categories import COCO_CATEGORIES
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.boxes import DETECTOR_FILES, detect
 from bench.catalog import Tree
 from bench.errors import CommandError, MissingError, UsageError
+from bench.files import writing
 from bench.interrupt import Interrupted, raise_on_signals
 from bench.progress import progress, say
 from bench.suite import DetectorChoice
@@ -165,7 +166,8 @@ def _detect_here(
         found = detect(
             source, choice.id, max_boxes=choice.max_boxes, limit=limit, progress=advance, annotated=annotated
         )
-    found.write(out)
+    with writing(out):
+        found.write(out)
     return _noted(found, out)
 
 
@@ -262,7 +264,8 @@ def _answer(request: DetectionRequest, done: Callable[[int], None]) -> None:
         limit=request.limit,
         progress=done,
     )
-    found.write(request.out)
+    with writing(request.out):
+        found.write(request.out)
 
 
 def _source(request: DetectionRequest) -> PhotoSource:

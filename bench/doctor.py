@@ -15,17 +15,12 @@ from rich.table import Table
 
 from bench import catalog
 from bench.boxes import DETECTOR_FILES
-from bench.downloads import KNOWN_FILES, cache_folder, is_offline
+from bench.downloads import KNOWN_FILES, LPIPS_FILES, cache_folder, is_offline
 from bench.errors import CommandError, MissingError
 from bench.weights import find_method_weights, found_at, weight_folders
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "lpips", "numpy", "scikit-image", "pillow", "pandas")
 EXTRAS = {"ultralytics": "yolo", "mlflow": "mlflow", "submitit": "slurm"}
-LPIPS_FILES = {
-    "lpips_squeeze": ("squeezenet1_1-features.pth", "squeezenet1_1-b8a52dc0.pth"),
-    "lpips_alex": ("alexnet-owt-7be5be79.pth",),
-    "lpips_vgg": ("vgg16-397923af.pth",),
-}
 SAMPLE_PACKAGES = ("skimage", "matplotlib", "ultralytics")
 GIB = 2**30
 COLORS = {"ok": "green", "warn": "yellow", "missing": "red"}

@@ -82,6 +82,16 @@ KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for fil
 """All files that colorbench knows, by name."""
 
 
+LPIPS_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "lpips_squeeze": ("squeezenet1_1-features.pth", "squeezenet1_1-b8a52dc0.pth"),
+        "lpips_alex": ("alexnet-owt-7be5be79.pth",),
+        "lpips_vgg": ("vgg16-397923af.pth",),
+    }
+)
+"""The LPIPS metrics, and the files that the backbone of each is looked for in, the best first."""
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -1,7 +1,24 @@
 """Write files so that a reader meets the old content or the new one, never half of either."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+
+from bench.errors import CommandError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses while `path` is written into an error that the command line prints.
+
+    Raises:
+        CommandError: It cannot be written; the message has the path and the system's reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -10,21 +27,22 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     The content goes to a temporary file in the same folder, reaches the disk, and takes the name in one step.
 
     Raises:
-        OSError: The content cannot be written; the old file is as it was.
+        CommandError: The content cannot be written; the old file is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{len(data)} bytes could not be written: {error.strerror}", str(path)) from error
-    sync_folder(path.parent)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

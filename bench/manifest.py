@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,13 +14,14 @@ from bench import catalog
 from bench.catalog import Tree
 from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
-from bench.files import atomic_write
+from bench.files import atomic_write, writing
 from bench.provenance import canonical_digest
 
 if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST = "weights.json"
+SAVING = ".saving-"
 FAMILY = "instcolor-"
 """Methods whose id begins so share networks: the folder of one serves the others as far as it has what they need."""
 
@@ -138,9 +140,15 @@ def save_weights(
         settings: what must travel with the weights.
         sources: sha256 of the files that the weights were imported from, by file name.
         training: what this stage was trained with.
+
+    Raises:
+        CommandError: The folder cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=out) as temporary:
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for left in out.glob(f"{SAVING}*"):  # by a save that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    with writing(out), tempfile.TemporaryDirectory(prefix=SAVING, dir=out) as temporary:
         files = {name: _write_network(name, network, Path(temporary)) for name, network in networks.items()}
         manifest = WeightsManifest(
             method=method,
@@ -167,11 +175,13 @@ def _joined(before: WeightsManifest, now: WeightsManifest) -> WeightsManifest:
 
 
 def _write_network(name: str, network: "nn.Module", folder: Path) -> NetworkFile:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = folder / f"{name}.safetensors"
-    save_file({key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}, path)
-    with path.open("rb+") as file:
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
+    with path.open("wb") as file:
+        file.write(save(tensors))
+        file.flush()
         os.fsync(file.fileno())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return NetworkFile(file=path.name, sha256=file_sha256(path), parameters=parameters)

@@ -1,12 +1,13 @@
 """Where weights are: single files and the folders of methods, by path or by name. Knows no torch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from bench import catalog
 from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file, file_sha256
 from bench.errors import MissingError, UsageError
 from bench.manifest import (
@@ -23,6 +24,7 @@ from bench.progress import say
 __all__ = [
     "WeightsManifest",
     "WeightsMissingError",
+    "fetch",
     "find_method_weights",
     "find_weights",
     "known_files",
@@ -30,6 +32,7 @@ __all__ = [
     "load_networks",
     "print_known_files",
     "save_weights",
+    "verify_folder",
     "verify_weights",
     "weights_digest",
 ]
@@ -63,6 +66,9 @@ def find_weights(name: str | Path, *alternatives: str, download: bool = True, be
     found = _find_local(names, beside) or _find_cached(names)
     if found is not None:
         return found.resolve()
+    for broken in _broken_in_cache(names):
+        say(f"note: {broken.name} in the cache has a wrong digest and is removed")
+        broken.unlink()
     failure = None
     published = next((KNOWN_FILES[one] for one in names if one in KNOWN_FILES and KNOWN_FILES[one].url), None)
     if download and published is not None:
@@ -86,15 +92,19 @@ def _find_local(names: Sequence[str], beside: Path | None) -> Path | None:
 
 
 def _find_cached(names: Sequence[str]) -> Path | None:
+    return next((path for path, whole in _in_cache(names) if whole), None)
+
+
+def _broken_in_cache(names: Sequence[str]) -> list[Path]:
+    return [path for path, whole in _in_cache(names) if not whole]
+
+
+def _in_cache(names: Sequence[str]) -> Iterator[tuple[Path, bool]]:
+    """Yield the known files that lie in the cache, and whether each is whole by its digest."""
     for known in (KNOWN_FILES[one] for one in names if one in KNOWN_FILES):
         path = cache_folder() / known.name
-        if not path.is_file():
-            continue
-        if known.sha256 in (None, file_sha256(path)):
-            return path
-        say(f"note: {known.name} in the cache has a wrong digest and is removed")
-        path.unlink()
-    return None
+        if path.is_file():
+            yield path, known.sha256 in (None, file_sha256(path))
 
 
 def _missing(names: Sequence[str], failure: str | None) -> str:
@@ -142,9 +152,38 @@ def find_method_weights(path_or_name: str | Path | None, method: str, *, beside:
     given = f"at {path_or_name}" if path_or_name is not None else "in COLORBENCH_WEIGHTS or the cache"
     raise WeightsMissingError(
         f"no weights of {method} {given}: train it with `colorbench train {method} --out DIR` and give DIR as its "
-        f"weights, or fetch published ones with `colorbench weights fetch {method}`, or try it untrained with "
-        "`weights: untrained`"
+        "weights, or try it untrained with `weights: untrained`. Published weights of methods are not among those that "
+        "`colorbench weights fetch` can get in this version"
     )
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a weight file that colorbench knows by name, downloaded where it is not on this machine.
+
+    Raises:
+        UsageError: It is no such file; the message holds the nearest names, or how to get the weights of a method.
+        WeightsMissingError: The file is not here and cannot be fetched.
+    """
+    card = catalog.methods().get(name)
+    if card is not None and card.trainable:
+        raise UsageError(
+            f"the published weights of {name} can be neither fetched nor imported yet in this version: train it with "
+            f"`colorbench train {name} --out DIR`"
+        )
+    if card is not None:
+        raise UsageError(f"{name} has no weights: it needs none")
+    return find_weights(catalog.known("weight file", name, KNOWN_FILES))
+
+
+def verify_folder(folder: Path) -> WeightsManifest:
+    """Check the files of a weights folder, or of the `weights` in the folder of a training, by their digests.
+
+    Raises:
+        MissingError: There is no weights folder, or one of its files is not there.
+        UsageError: A file's digest is not that of the manifest.
+    """
+    below = folder / "weights"
+    return verify_weights(below if (below / MANIFEST).is_file() and not (folder / MANIFEST).is_file() else folder)
 
 
 def known_files() -> list[dict[str, Any]]:
@@ -153,8 +192,10 @@ def known_files() -> list[dict[str, Any]]:
 
 
 def found_at(file: KnownFile) -> str | None:
-    """Return the path of a known file on this machine, None where it is not."""
+    """Return the path of a known file on this machine, None where it is not; a broken one is only told of."""
     found = _find_local([file.name], None) or _find_cached([file.name])
+    if found is None and _broken_in_cache([file.name]):
+        say(f"note: {file.name} in the cache has a wrong digest; `colorbench weights fetch {file.name}` gets it anew")
     return None if found is None else str(found)
 
 

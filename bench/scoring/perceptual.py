@@ -1,7 +1,7 @@
 """LPIPS 0.1 with backbones that are looked for like all weights; its linear layers come with the `lpips` package."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -10,16 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.downloads import LPIPS_FILES
 from bench.errors import UsageError
 from bench.scoring.fidelity import PixelBox
 from bench.weights import WeightsMissingError, find_weights
-
-BACKBONES: Mapping[str, tuple[str, ...]] = {
-    "squeeze": ("squeezenet1_1-features.pth", "squeezenet1_1-b8a52dc0.pth"),
-    "alex": ("alexnet-owt-7be5be79.pth",),
-    "vgg": ("vgg16-397923af.pth",),
-}
-"""Names under which the weights of each network are looked for."""
 
 PREFIX = "lpips_"
 LEAST_SIDE = 32
@@ -46,7 +40,7 @@ def find_lpips(metrics: Sequence[str], *, download: bool = True) -> tuple[dict[s
         if not metric.startswith(PREFIX):
             continue
         try:
-            path = find_weights(*BACKBONES[metric.removeprefix(PREFIX)], download=download)
+            path = find_weights(*LPIPS_FILES[metric], download=download)
         except WeightsMissingError as error:
             notices.append(f"{metric} is left out: {error}")
         else:

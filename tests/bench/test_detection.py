@@ -107,6 +107,11 @@ def test_whole_image_is_one_box_a_photo() -> None:
     assert [(one.bbox, one.category_id, one.score) for one in found.annotations] == [((0, 0, 40, 24), 0, 1)]
 
 
+def test_a_box_file_that_cannot_be_written_is_named(folder: Path) -> None:
+    with pytest.raises(CommandError, match=r"boxes\.json cannot be written: "):
+        detect_folder(folder, DetectorChoice(id="none"), folder / "a.jpg" / "boxes.json")
+
+
 def test_unknown_detector_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="mask-rcnn"):
         detect(Photos(), "mask-rcn")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench import doctor
-from bench.doctor import LPIPS_FILES, examine, print_examination
-from bench.downloads import KNOWN_FILES
-from bench.scoring.perceptual import BACKBONES
+from bench.doctor import examine, print_examination
+from bench.downloads import KNOWN_FILES, LPIPS_FILES
+from bench.scoring.metrics import METRICS
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,9 @@ def test_what_is_missing_comes_with_a_remedy(tmp_path: Path) -> None:
     assert found["package:torch"]["detail"] == metadata.version("torch")
 
 
-def test_lpips_is_looked_for_under_the_names_that_scoring_uses() -> None:
-    assert {f"lpips_{net}": files for net, files in BACKBONES.items()} == LPIPS_FILES
+def test_every_lpips_is_looked_for() -> None:
+    assert set(LPIPS_FILES) == {metric for metric in METRICS if metric.startswith("lpips_")}
+    assert {f"metric:{metric}" for metric in LPIPS_FILES} <= set(_by_id())
     assert {name for files in LPIPS_FILES.values() for name in files} <= set(KNOWN_FILES)
 
 

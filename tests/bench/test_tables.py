@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.errors import CommandError
 from bench.files import atomic_write, path_below
 from bench.tables import escape_text, format_cell, read_table, unescape_text, write_table
 
@@ -54,10 +55,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match=r"3 bytes could not be written: No space left.*file\.txt"):
+    with pytest.raises(CommandError, match=r"file\.txt cannot be written: No space left"):
         atomic_write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CommandError, match=r"t\.txt cannot be written: "):
+        atomic_write(tmp_path / "file" / "t.txt", "new")
 
 
 def test_names_stay_below_their_folder(tmp_path: Path) -> None:

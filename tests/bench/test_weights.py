@@ -15,9 +15,16 @@ from torch import nn
 
 from bench import downloads, weights
 from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, download_file
-from bench.errors import MissingError, UsageError
+from bench.errors import CommandError, MissingError, UsageError
 from bench.manifest import MANIFEST, load_manifest, load_networks, save_weights, verify_weights, weights_digest
-from bench.weights import WeightsMissingError, find_method_weights, find_weights, known_files
+from bench.weights import (
+    WeightsMissingError,
+    fetch,
+    find_method_weights,
+    find_weights,
+    known_files,
+    verify_folder,
+)
 
 CONTENT = b"published weights"
 TREE = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 3}}
@@ -91,7 +98,9 @@ def test_places_are_searched_in_order(places: Path, monkeypatch: pytest.MonkeyPa
 
 def test_missing_weights_name_places_and_remedy(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORBENCH_WEIGHTS", str(places / "one"))
-    with pytest.raises(WeightsMissingError, match=r"one \(COLORBENCH_WEIGHTS\).*could not be fetched.*fetch https://"):
+    with pytest.raises(
+        WeightsMissingError, match=r"one \(COLORBENCH_WEIGHTS\).*could not be fetched: https://.*weights fetch yolov8n"
+    ):
         find_weights("yolov8n-seg-coco.pt", "yolov8n-seg.pt")
     with pytest.raises(MissingError, match=r"put mine\.pth into a folder"):
         find_weights("mine.pth")
@@ -154,6 +163,37 @@ def test_the_list_says_where_files_are(places: Path, monkeypatch: pytest.MonkeyP
     assert found["vgg16-397923af.pth"] is None
 
 
+def test_looking_does_not_remove_a_broken_file(
+    places: Path, published: KnownFile, serve: Callable[[bytes], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(CONTENT)
+    path = find_weights("net.pth")
+    path.write_bytes(b"rotten")
+    assert {file["id"]: file["found"] for file in known_files()}["net.pth"] is None
+    assert path.read_bytes() == b"rotten"
+    assert "wrong digest; `colorbench weights fetch net.pth`" in capsys.readouterr().err
+    assert fetch("net.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zhang-eccv16", r"neither fetched nor imported yet.*`colorbench train zhang-eccv16 --out DIR`"),
+        ("gray", "needs none"),
+        ("yolov8n-seg-coc.pt", r"did you mean yolov8n-seg-coco\.pt"),
+        ("nonsense", r"known: .*vgg16"),
+    ],
+)
+def test_only_known_files_are_fetched(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        fetch(name)
+
+
+def test_a_file_without_an_address_has_to_be_brought() -> None:
+    with pytest.raises(WeightsMissingError, match=r"put squeezenet1_1-features\.pth into a folder"):
+        fetch("squeezenet1_1-features.pth")
+
+
 def _networks(*names: str, seed: int = 0) -> dict[str, nn.Module]:
     torch.manual_seed(seed)
     return {name: nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)) for name in names}
@@ -183,6 +223,20 @@ def test_a_folder_gives_back_what_was_saved(tmp_path: Path) -> None:
         "instance.safetensors",
         MANIFEST,
     ]
+
+
+def test_what_a_killed_save_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "w" / ".saving-x1"
+    left.mkdir(parents=True)
+    (left / "full.safetensors").write_bytes(b"half")
+    _save(tmp_path / "w", "instcolor-full", "full")
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["full.safetensors", MANIFEST]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CommandError, match="weights cannot be written"):
+        _save(tmp_path / "file" / "weights")
 
 
 def test_stages_gather_in_one_folder(tmp_path: Path) -> None:
@@ -231,6 +285,8 @@ def test_a_changed_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(UsageError, match=r"full\.safetensors is not the file"):
         verify_weights(tmp_path)
+    with pytest.raises(UsageError, match=r"full\.safetensors is not the file"):
+        verify_folder(tmp_path)
     load_networks(_networks("instance"), tmp_path)
     path.unlink()
     with pytest.raises(MissingError, match=r"full\.safetensors is missing"):
@@ -260,6 +316,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path, field: str, value: object) -
 
 def test_method_weights_are_found_in_a_folder_or_below_it(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save(places / "trained" / "weights")
+    assert verify_folder(places / "trained") == verify_folder(places / "trained" / "weights")
     expected = places / "trained" / "weights"
     assert find_method_weights(places / "trained", "instcolor-fusion") == expected
     assert find_method_weights(expected, "instcolor-full") == expected
@@ -272,8 +329,11 @@ def test_method_weights_are_found_in_a_folder_or_below_it(places: Path, monkeypa
 
 def test_method_weights_are_found_by_id(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORBENCH_WEIGHTS", str(places))
-    with pytest.raises(WeightsMissingError, match="colorbench train instcolor-full --out DIR"):
+    with pytest.raises(
+        WeightsMissingError, match="train it with `colorbench train instcolor-full --out DIR`"
+    ) as missing:
         find_method_weights(None, "instcolor-full")
+    assert "weights fetch instcolor-full" not in str(missing.value)
     _save(places / "instcolor-fusion")
     assert find_method_weights(None, "instcolor-full") == places / "instcolor-fusion"
     with pytest.raises(WeightsMissingError):
