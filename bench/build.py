@@ -8,7 +8,7 @@ import jsonargparse
 import pytorch_lightning as pl
 from torch import nn
 
-from bench.catalog import Tree
+from bench.catalog import Tree, data_tree
 from bench.errors import MissingError, UsageError
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
@@ -77,6 +77,13 @@ def data_errors() -> Iterator[None]:
 def build_method(tree: Tree) -> Colorizer:
     """Build a method from its tree."""
     return instantiate(tree, Colorizer)
+
+
+def lend_photos(method: Colorizer) -> Colorizer:
+    """Let a method without networks learn its colours from the photos that come with the dependencies."""
+    if not method.networks():
+        method.prepare_training(build_data(data_tree("samples-core")))
+    return method
 
 
 def build_data(tree: Tree, **settings: Any) -> PhotoDataModule:

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import catalog
-from bench.build import build_method
+from bench.build import build_method, lend_photos
 from bench.device import device_name, peak_memory_mb
 from bench.suite import MethodChoice
 from bench.weights import find_method_weights, load_manifest, load_networks
@@ -87,18 +87,24 @@ def measure(
 def _load(method: str, folder: Path | None) -> Colorizer:
     tree = catalog.model_tree(method)
     if folder is None:
-        return build_method(tree)
+        return lend_photos(build_method(tree))
     model = build_method(load_manifest(folder).tree(method))
     load_networks(model.networks(), folder)
     return model
 
 
 def _timed(model: Colorizer, batch: GrayBatch, device: torch.device) -> float:
+    _wait(device)
     began = time.perf_counter()
     model(batch)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    _wait(device)
     return time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def print_speed(measured: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ class InstanceColorizer(Colorizer):
             ValueError: The batch has another number of crops than of boxes.
         """
         require_crops(gray)
-        chroma: Tensor = self.full(gray.light).clone()
+        chroma: Tensor = self.full(gray.light).to(torch.float32, copy=True)
         size = (chroma.shape[-2], chroma.shape[-1])
         crops = (crop for part in torch.split(gray.crops, self.chunk) for crop in self.instance(part))
         for picture, (left, top, right, bottom) in _placed(gray.boxes, size):
@@ -96,8 +96,11 @@ class InstanceColorizer(Colorizer):
 
 
 def _shrunk(crop: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize the chroma of one crop, (2, S, S), to the (height, width) of its box, with antialiasing."""
-    return functional.interpolate(crop[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+    """Resize the chroma of one crop, (2, S, S), to the (height, width) of its box, with antialiasing, in float32.
+
+    Antialiasing is not there for bfloat16.
+    """
+    return functional.interpolate(crop[None].float(), size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
 def require_crops(gray: GrayBatch) -> None:

@@ -1,0 +1,39 @@
+"""Speed: every method can be measured, in every number format."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.build import build_method
+from bench.catalog import methods, model_tree, with_settings
+from bench.manifest import save_weights
+from bench.speed import measure, random_batch
+
+SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32}
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("method", methods())
+def test_every_method_is_measured(tmp_path: Path, method: str, precision: str) -> None:
+    folder = None
+    if methods()[method].trainable:
+        tree = with_settings(model_tree(method), SMALL)
+        save_weights(method, tree, build_method(tree).networks(), tmp_path)
+        folder = str(tmp_path)
+    measured = measure(method, folder, batch_size=2, boxes=2, precision=precision, repeats=1)
+    assert measured["images_per_second"] > 0
+    assert bool(measured["gmacs"]) == bool(measured["parameters"]) == (folder is not None)
+
+
+@pytest.mark.parametrize("method", [name for name, card in methods().items() if card.trainable])
+def test_half_precision_gives_full_precision_chroma(method: str) -> None:
+    torch.manual_seed(0)
+    model = build_method(with_settings(model_tree(method), SMALL)).eval()
+    batch = random_batch(2, 3 if model.uses_boxes else 0, model.crop_size if model.uses_boxes else None)
+    with torch.inference_mode():
+        exact = model(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            chroma = model(batch)
+    assert chroma.dtype == torch.float32
+    torch.testing.assert_close(chroma, exact, atol=0.05 * float(exact.abs().max()), rtol=0)
