@@ -40,6 +40,7 @@ def run_lightning(args: ArgsType) -> Any:
         subclass_mode_model=True,
         subclass_mode_data=True,
         trainer_class=pl.Trainer,
+        seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         args=_expand_ids(list(args or ())) if isinstance(args, list) else args,
     )
@@ -47,12 +48,20 @@ def run_lightning(args: ArgsType) -> Any:
 
 def _expand_ids(args: list[str]) -> list[str]:
     """Replace the id of a method or dataset by the path of its configuration file."""
-    expanded = []
-    for position, argument in enumerate(args):
-        before = args[position - 1] if position else ""
-        if before == "--model" and argument in catalog.methods():
-            argument = str(catalog.HERE / "configs" / "model" / f"{argument}.yaml")
-        elif before == "--data" and argument in catalog.datasets():
-            argument = str(catalog.datasets()[argument])
-        expanded.append(argument)
+    expanded: list[str] = []
+    for argument in args:
+        option, equals, value = argument.partition("=")
+        if equals and option in ("--model", "--data"):
+            expanded.append(f"{option}={_config(option, value)}")
+        else:
+            expanded.append(_config(expanded[-1] if expanded else "", argument))
     return expanded
+
+
+def _config(option: str, name: str) -> str:
+    """Return the configuration file that `name` stands for as the value of an option; `name` itself for any other."""
+    if option == "--model" and name in catalog.methods():
+        return str(catalog.HERE / "configs" / "model" / f"{name}.yaml")
+    if option == "--data" and name in catalog.datasets():
+        return str(catalog.datasets()[name])
+    return name

@@ -131,7 +131,9 @@ class PhotoDataModule(pl.LightningDataModule):
         rank, world = self.ranks() if self.shard == (0, 1) else self.shard
         order = ShardSampler([p for p in range(rank, len(photos), world) if photos[p].key not in self.skip])
         size = 1 if self.protocol.size is None else self.eval_batch_size
-        return DataLoader(dataset, size, sampler=order, collate_fn=self.collate(dataset), **self.loader_settings())
+        collate = self.collate(dataset)
+        # Lightning rebuilds the loader to predict, and gives it the batch size by name.
+        return DataLoader(dataset, batch_size=size, sampler=order, collate_fn=collate, **self.loader_settings())
 
     def predict_dataloader(self) -> Loader:
         """Return the test photos."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,6 +18,7 @@ class Colorizer(pl.LightningModule):
 
     A method implements `colorize`; a trainable one also `loss` and `networks`. It works at its own `input_size` and its
     answer is scaled to the size of the light that it was given, so that one set of weights serves any protocol.
+    Built by LightningCLI it keeps its `class_path` tree, by which its checkpoints reload.
 
     Args:
         input_size: side in pixels that light is resized to before the network sees it; None keeps the size.
@@ -34,6 +36,8 @@ class Colorizer(pl.LightningModule):
         self.input_size = input_size
         self.crop_size = crop_size
         self.learning_rate = learning_rate
+        if _given_hyperparameters.get() is not None:
+            self.save_hyperparameters()
 
     def colorize(self, gray: GrayBatch) -> Tensor:
         """Colour a batch whose light has the method's `input_size`.
@@ -84,9 +88,9 @@ class Colorizer(pl.LightningModule):
         return replace(gray, light=light)
 
     def setup(self, stage: str) -> None:
-        """Let the method look at the training photos once, before Lightning's own `fit`."""
+        """Let the method look at the training photos once, before `fit`; one without networks before every stage."""
         datamodule = getattr(self.trainer, "datamodule", None)
-        if stage == "fit" and datamodule is not None:
+        if datamodule is not None and (stage == "fit" or not self.networks()):
             self.prepare_training(datamodule)
 
     def training_step(self, batch: ColorBatch, batch_idx: int) -> Tensor:

@@ -1,0 +1,46 @@
+"""Lightning's own command line over the catalog: training, reloading, methods that have nothing to train."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.lightning_cli import run_lightning
+from lightning_modules.stages.full import FullColorizer
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:::pytorch_lightning"),
+    pytest.mark.filterwarnings("ignore:::jsonargparse"),
+]
+SCENES = ["--data.size=32", "--data.train=2", "--data.val=1", "--data.test=2", "--data.batch_size=1"]
+SMALL = ["--model.full.width=0.0625", "--model.input_size=32"]
+QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+
+
+@pytest.fixture
+def lightning(tmp_path: Path) -> Any:
+    """Return a function that runs a subcommand on small scenes and returns the CLI."""
+
+    def call(*arguments: str) -> Any:
+        return run_lightning([*arguments, *SCENES, *QUIET, f"--trainer.default_root_dir={tmp_path}"])
+
+    return call
+
+
+def test_a_checkpoint_of_fit_reloads_what_was_swapped_in(lightning: Any, tmp_path: Path) -> None:
+    loss = ["--model.loss=torch.nn.L1Loss", "--trainer.max_steps=1", "--trainer.logger=false"]
+    cli = lightning("fit", "--model=instcolor-full", "--data=synthetic", *SMALL, *loss)
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    again = FullColorizer.load_from_checkpoint(checkpoint, weights_only=True, map_location="cpu")
+    assert isinstance(again.objective, torch.nn.L1Loss)
+    assert again.input_size == 32
+    for name, value in cli.model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("method", ["gray", "random"])
+@pytest.mark.parametrize("stage", ["test", "predict"])
+def test_a_method_without_networks_needs_no_fit(lightning: Any, method: str, stage: str) -> None:
+    cli = lightning(stage, "--model", method, "--data", "synthetic", "--trainer.logger=false")
+    assert bool(getattr(cli.model, "bank_keys", ())) == (method == "random")
