@@ -3,13 +3,16 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted, raise_on_signals
+
+if TYPE_CHECKING:
+    from bench.plan import Places, Run
 
 app = typer.Typer(
     name="colorbench",
@@ -101,8 +104,7 @@ def run(
     }
     loaded = loaded.model_copy(update={key: value for key, value in changes.items() if value is not None})
     if dry_run:
-        for item in plan(loaded, only or ()):
-            typer.echo(item.folder)
+        _dry_run(plan(loaded, only or ()), Places(beside, data_root))
         return
     from bench.leaderboard import print_leaderboards
     from bench.prepare import Options
@@ -141,15 +143,19 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
 ) -> None:
     """Train every stage of a method in order; started again with the same --out, it goes on where it was."""
+    from bench.catalog import known, methods
     from bench.plan import Places, training_tree
     from bench.recipe import load_recipe
+
+    known("method", method, methods())
+    tree = training_tree(data, Places(Path(), data_root))
+    loaded = load_recipe(recipe)
     from bench.training import TrainingOptions
     from bench.training import train as train_method
 
-    tree = training_tree(data, Places(Path(), data_root))
     folder = out or Path("colorbench-trained") / method
     options = TrainingOptions(
-        folder, tree, load_recipe(recipe), seed, devices, precision.value, batch_size, max_steps, _loggers(logger)
+        folder, tree, loaded, seed, devices, precision.value, batch_size, max_steps, _loggers(logger)
     )
     typer.echo(f"weights: {train_method(method, options)}")
 
@@ -229,10 +235,13 @@ def detect(
     out: Annotated[Path, typer.Option(help="The box file.")] = Path("boxes.json"),
 ) -> None:
     """Find instances in the light of photos and write them as a box file, COCO with scores."""
-    from bench.detection import detect_folder, failures
     from bench.suite import DetectorChoice
 
     choice = DetectorChoice(id=detector, weights=weights, score_threshold=score_threshold, max_boxes=max_boxes)
+    if not image_dir.is_dir():
+        raise MissingError(f"there is no folder of photos at {image_dir}")
+    from bench.detection import detect_folder, failures
+
     found = detect_folder(image_dir, choice, out, instances)
     typer.echo(f"{len(found.annotations)} boxes on {len(found.images)} photos: {out}")
     _end(len(failures(found)), "each is named above and in the box file")
@@ -250,6 +259,7 @@ def colorize(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("colorbench-colorized"),
 ) -> None:
     """Colour photos and write 8-bit PNG files."""
+    _check_wish(images, model, detector, instances)
     from bench.colorize import Wish, colorize_files
 
     wish = Wish(model, weights, detector, detector_weights, instances)
@@ -290,6 +300,9 @@ def speed(
     as_json: AsJson = False,
 ) -> None:
     """Measure images per second, memory, parameters and GMACs on this machine."""
+    from bench.catalog import known, methods
+
+    known("method", method, methods())
     from bench.speed import measure, print_speed
 
     measured = measure(method, weights, batch_size, boxes, precision.value, repeats)
@@ -336,6 +349,42 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
         typer.echo(version_of("colorbench"))
         raise typer.Exit
+
+
+def _check_wish(images: list[Path], model: str, detector: str | None, instances: Path | None) -> None:
+    """Refuse what cannot be coloured before torch is imported."""
+    from bench.catalog import DETECTORS, known, methods
+
+    uses_boxes = methods()[known("method", model, methods())].uses_boxes
+    if detector is not None:
+        known("detector", detector, DETECTORS)
+    if (detector or instances) and not uses_boxes:
+        raise UsageError(f"{model} looks at no boxes: leave --detector and --instances out")
+    if detector and instances:
+        raise UsageError("boxes come from --detector or from --instances: leave one of them out")
+    if uses_boxes and not (detector or instances):
+        raise UsageError(
+            f"{model} colours instances: name a detector with --detector ({', '.join(DETECTORS)}), or give their boxes "
+            "as a COCO file with --instances"
+        )
+    for image in images:
+        if not image.exists():
+            raise MissingError(f"there is no photo at {image}")
+        if image.is_dir():
+            raise UsageError(f"{image} is a folder: name its photos, such as {image}/*.jpg")
+
+
+def _dry_run(runs: "list[Run]", places: "Places") -> None:
+    """Print the folders of the runs, and what they need and lack."""
+    from bench.plan import missing
+
+    for run in runs:
+        typer.echo(run.folder)
+    lacking = missing(runs, places)
+    for line in lacking:
+        errors.print(f"missing: {line}", markup=False, soft_wrap=True)
+    if lacking:
+        raise typer.Exit(MissingError.exit_status)
 
 
 def _loggers(names: list[str] | None) -> list[str]:

@@ -138,8 +138,13 @@ def detect_files(source: FilesSource, choice: DetectorChoice, out: Path) -> BoxF
     return run_detection_process(request, len(source.photos), title=f"detecting with {choice.name}")
 
 
-def find_detector_weights(choice: DetectorChoice, *, beside: Path | None = None) -> Path | None:
+def find_detector_weights(choice: DetectorChoice, *, beside: Path | None = None, download: bool = True) -> Path | None:
     """Return the weights file of a detector, None for one without a network.
+
+    Args:
+        choice: the detector.
+        beside: folder of the file that names the weights.
+        download: whether weights that are not on this machine may be fetched.
 
     Raises:
         MissingError: The file or the package that reads it is not there; the message says how to get it.
@@ -149,7 +154,7 @@ def find_detector_weights(choice: DetectorChoice, *, beside: Path | None = None)
     if choice.id == "yolo" and importlib.util.find_spec("ultralytics") is None:
         raise MissingError("the detector `yolo` needs ultralytics: pip install 'colorbench[yolo]'")
     names = (choice.weights,) if choice.weights is not None else DETECTOR_FILES[choice.id]
-    return find_weights(*names, beside=beside)
+    return find_weights(*names, beside=beside, download=download)
 
 
 def _request(choice: DetectorChoice, weights: Path, out: Path) -> DetectionRequest:

@@ -1,13 +1,16 @@
 """From a suite to the list of its runs, with every file that they need found before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import catalog
 from bench.catalog import Tree
-from bench.errors import MissingError
+from bench.detection import find_detector_weights
+from bench.errors import CommandError, MissingError
 from bench.suite import DatasetChoice, DetectorChoice, MethodChoice, Suite
+from bench.weights import find_method_weights
 
 NO_DETECTOR = DetectorChoice(id="none")
 
@@ -79,7 +82,7 @@ class Places:
         for candidate in candidates:
             if candidate.exists():
                 return candidate.resolve()
-        looked = " and ".join(str(candidate) for candidate in candidates)
+        looked = " nor at ".join(str(candidate.absolute()) for candidate in candidates)
         raise MissingError(f"{what} is not at {looked}: give the folder that holds it as --data-root")
 
 
@@ -95,6 +98,36 @@ def dataset_tree(choice: DatasetChoice, places: Places) -> Tree:
     given = {"split": choice.split, "test": choice.count, "size": choice.size, "data_seed": choice.seed}
     settings.update({key: value for key, value in given.items() if value is not None})
     return tree
+
+
+def find_weights_folder(run: Run, places: Places) -> Path | None:
+    """Return the weights folder of a run; None for a method without weights or one that is tried untrained.
+
+    Raises:
+        MissingError: A trainable method has no weights; the message holds the commands that get them.
+    """
+    choice = run.method
+    if choice.untrained or not catalog.methods()[choice.id].trainable:
+        return None
+    given = choice.weights.replace("{seed}", str(run.seed)) if choice.weights else None
+    return find_method_weights(given, choice.id, beside=places.suite)
+
+
+def missing(runs: Sequence[Run], places: Places) -> list[str]:
+    """Return a line for everything that the runs need and that is not there, without reading any of it."""
+    lines: dict[str, None] = {}
+    for run in runs:
+        checks: list[Callable[[], object]] = [
+            partial(dataset_tree, run.dataset, places),
+            partial(find_weights_folder, run, places),
+            partial(find_detector_weights, run.detector, beside=places.suite, download=False),
+        ]
+        for check in checks:
+            try:
+                check()
+            except CommandError as error:
+                lines[str(error)] = None
+    return list(lines)
 
 
 def _root(choice: DatasetChoice, usual: str, places: Places) -> Path:

@@ -14,12 +14,12 @@ from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
 from bench.files import atomic_write
-from bench.plan import Places, Run, dataset_tree, resolved
+from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
 from bench.progress import progress, say
 from bench.provenance import canonical_digest, run_id, sources_digest
 from bench.scoring.perceptual import find_lpips
 from bench.suite import Suite
-from bench.weights import find_method_weights, load_manifest, weights_digest
+from bench.weights import load_manifest, weights_digest
 from datamodules.boxfile import read_boxes
 from datamodules.photos import PhotoSource
 from datamodules.protocol import PROTOCOLS
@@ -93,23 +93,10 @@ def open_source(tree: Tree, protocol: str) -> PhotoSource | None:
         return build_data(tree, protocol=protocol).source("test")
 
 
-def find_weights_folder(run: Run, options: Options) -> Path | None:
-    """Return the weights folder of a run; None for a method without weights or one that is tried untrained.
-
-    Raises:
-        MissingError: A trainable method has no weights; the message holds the commands that get them.
-    """
-    choice = run.method
-    if choice.untrained or not catalog.methods()[choice.id].trainable:
-        return None
-    given = choice.weights.replace("{seed}", str(run.seed)) if choice.weights else None
-    return find_method_weights(given, choice.id, beside=options.places.suite)
-
-
 def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     """Find data, weights and metrics for all runs, and detect boxes, before the first picture is coloured."""
     data = find_data(suite, runs, options)
-    weights = {(run.method.name, run.seed): find_weights_folder(run, options) for run in runs}
+    weights = {(run.method.name, run.seed): find_weights_folder(run, options.places) for run in runs}
     metrics, notices = available_metrics(suite, download=options.download)
     for notice in notices:
         say(notice)

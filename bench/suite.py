@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import catalog
@@ -145,22 +144,6 @@ def _unique(kind: str, choices: Sequence[Choice]) -> None:
         seen.add(choice.name)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Read plain YAML, and refuse what is ambiguous or made to blow up: double keys, aliases."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not read here; write it out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def parse_suite(text: str, source: str) -> Suite:
     """Read a suite from YAML text; `source` names it in errors.
 
@@ -169,38 +152,12 @@ def parse_suite(text: str, source: str) -> Suite:
     """
     if len(text) > LARGEST_FILE:
         raise UsageError(f"{source} has {len(text):,} characters; a suite has at most {LARGEST_FILE:,}")
-    try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses more
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{source} is not YAML that can be read: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{source} holds {type(content).__name__}, not a mapping with name, methods and datasets")
+    content = catalog.parse_yaml(text, source, ("name", "methods", "datasets"))
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        raise UsageError(f"{source}: {_explain(error)}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Return the first few problems, each with its place; an unknown key with the nearest known one."""
-    fields = [
-        *Suite.model_fields,
-        *MethodChoice.model_fields,
-        *DetectorChoice.model_fields,
-        *DatasetChoice.model_fields,
-    ]
-    lines = []
-    for problem in error.errors()[:5]:
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            try:
-                catalog.known("key", str(problem["loc"][-1]), dict.fromkeys(fields))
-                lines.append(f"{place}: this key does not belong here")
-            except UsageError as unknown:
-                lines.append(f"{place}: {unknown}")
-        else:
-            lines.append(f"{place}: {problem['msg']}, given {str(problem['input'])[:80]!r}")
-    return "; ".join(lines)
+        kinds = (Suite, MethodChoice, DetectorChoice, DatasetChoice)
+        raise UsageError(f"{source}: {catalog.explain(error, *kinds)}") from error
 
 
 def load_suite(name: str) -> tuple[Suite, Path]:
@@ -213,6 +170,6 @@ def load_suite(name: str) -> tuple[Suite, Path]:
     if path.suffix in {".yaml", ".yml"} or path.exists():
         if not path.is_file():
             raise UsageError(f"no suite at {name}: give a YAML file, or one of {', '.join(catalog.suites())}")
-        return parse_suite(path.read_text(encoding="utf-8"), name), path.parent
+        return parse_suite(catalog.read_text(path), name), path.parent
     path = catalog.suites()[catalog.known("suite", name, catalog.suites())]
-    return parse_suite(path.read_text(encoding="utf-8"), name), Path()
+    return parse_suite(catalog.read_text(path), name), Path()

@@ -148,7 +148,7 @@ class BoxFile(BaseModel):
     def write(self, path: Path) -> None:
         """Write the file with its digest, whole or not at all."""
         content = self.model_dump(mode="python", exclude_none=True)
-        content["info"]["digest"] = self.digest
+        content["info"] = {**dict.fromkeys(BoxInfo.model_fields), **content["info"], "digest": self.digest}
         text = json.dumps(content, indent=1, allow_nan=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -79,6 +79,9 @@ def photo(tmp_path: Path) -> Path:
         (["colorize", "nosuch.png", "--model", "grey"], 2, "did you mean gray"),
         (["detect", "nosuch", "--detector", "whole-image"], 3, "nosuch"),
         (["detect", "nosuch", "--detector", "yolov8"], 2, "did you mean yolo"),
+        (["colorize", ".", "--model", "gray"], 2, "is a folder: name its photos"),
+        (["colorize", "a.png", "--model", "gray", "--detector", "yolo"], 2, "gray looks at no boxes"),
+        (["colorize", "a.png", "--model", "instcolor-fusion"], 2, "--instances"),
         (["weights", "fetch", "nosuch.pth"], 3, "nosuch.pth"),
         (["speed", "grey"], 2, "did you mean gray"),
     ],
@@ -105,6 +108,16 @@ def test_dry_run_names_the_folders_without_making_any(colorbench: Colorbench, tm
     assert status == 0
     assert out.split() == ["runs/samples/gray--none--s0", "runs/samples/random--none--s0"]
     assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_names_what_is_missing(colorbench: Colorbench, tmp_path: Path) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text("{name: mine, methods: [gray, zhang-eccv16], datasets: [{id: coco, root: photos}]}")
+    status, out, err = colorbench("run", suite, "--dry-run")
+    assert status == 3
+    assert len(out.split()) == 2
+    assert "colorbench train zhang-eccv16" in err
+    assert str(tmp_path / "photos") in err
 
 
 def test_run_prints_both_tables_and_the_report(colorbench: Colorbench, tmp_path: Path) -> None:
