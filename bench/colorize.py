@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -11,16 +11,17 @@ from PIL import Image
 from torch import Tensor
 
 from bench import catalog
-from bench.build import build_data, build_method
-from bench.detection import detect_files
+from bench.build import build_method, lend_photos
+from bench.detection import detect_files, failures
 from bench.errors import MissingError, UsageError
+from bench.files import writing
 from bench.progress import progress, say
 from bench.scoring.evaluator import save_picture
 from bench.suite import DetectorChoice
 from bench.weights import find_method_weights, load_manifest, load_networks
-from datamodules.boxfile import BoxFile, read_boxes
+from datamodules.boxfile import BoxFile, BoxImage, read_boxes
 from datamodules.color import lab_to_rgb8, rgb8_to_lab
-from datamodules.photo_dataset import Collate, PhotoDataset, Reading
+from datamodules.photo_dataset import Collate, PhotoDataset, Reading, Sample
 from datamodules.protocol import PROTOCOLS
 from datamodules.sources.files import FilesSource
 from datamodules.types import Failure, GrayBatch
@@ -56,7 +57,8 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
         How many photos could not be read; each is named.
 
     Raises:
-        UsageError: A method with boxes was given none, or two photos have the same name.
+        UsageError: A method with boxes was given none or those of other photos, or two photos have the same name.
+        CommandError: The folder cannot be written to.
         MissingError: A photo or weights are not there.
     """
     catalog.known("method", wish.method, catalog.methods())
@@ -73,25 +75,37 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
     failed = 0
     with progress(f"colouring with {wish.method}", len(photos)) as advance:
         for position in range(len(photos)):
-            sample = photos[0, position]
+            sample = _read(photos, position)
             if isinstance(sample, Failure):
                 say(f"{photos.photos[position].file_name}: {sample.reason}")
                 failed += 1
             else:
                 batch = Collate(None, reading.crop_size)([sample]).gray
-                save_picture(colorize_one(model, batch, sample.rgb, wish.method, published), out / f"{sample.key}.png")
+                picture = colorize_one(model, batch, sample.rgb, wish.method, published)
+                with writing(out):
+                    save_picture(picture, out / f"{sample.key}.png")
             advance()
     say(f"{len(photos) - failed} pictures in {out}")
     return failed
+
+
+def _read(photos: PhotoDataset, position: int) -> Sample | Failure:
+    """Read one photo.
+
+    Raises:
+        UsageError: Its boxes were measured in a photo of another size.
+    """
+    try:
+        return photos[0, position]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def load(wish: Wish) -> Colorizer:
     """Build the method with its weights, on the GPU where there is one."""
     card = catalog.methods()[wish.method]
     if not card.trainable:
-        method = build_method(catalog.model_tree(card.id))
-        method.prepare_training(build_data(catalog.data_tree("samples-core")))
-        return method.eval()
+        return lend_photos(build_method(catalog.model_tree(card.id))).eval()
     folder = find_method_weights(wish.weights, card.id)
     method = build_method(load_manifest(folder).tree(card.id))
     load_networks(method.networks(), folder)
@@ -102,11 +116,11 @@ def find_boxes(source: FilesSource, wish: Wish) -> BoxFile:
     """Return the boxes that the method is to see: those of a file, or those that a detector finds.
 
     Raises:
-        UsageError: Neither a file nor a detector was named, or the file cannot be read.
+        UsageError: Neither a file nor a detector was named, or the file cannot be read or does not name a photo.
     """
     if wish.instances is not None:
         try:
-            return read_boxes(wish.instances)
+            return match_boxes(read_boxes(wish.instances), source)
         except (ValueError, OSError) as error:
             raise UsageError(f"--instances {wish.instances}: {error}") from error
     if wish.detector is None:
@@ -116,7 +130,40 @@ def find_boxes(source: FilesSource, wish: Wish) -> BoxFile:
         )
     choice = DetectorChoice(id=wish.detector, weights=wish.detector_weights)
     with tempfile.TemporaryDirectory() as folder:
-        return detect_files(source, choice, Path(folder) / "boxes.json")
+        return match_boxes(detect_files(source, choice, Path(folder) / "boxes.json"), source)
+
+
+def match_boxes(boxes: BoxFile, source: FilesSource) -> BoxFile:
+    """Return the boxes of the given photos, each under the key that it has here.
+
+    A photo is found by its file name without folders and suffix; of several entries the one whose folders are the
+    photo's own. One that the file says could not be read has no boxes.
+
+    Raises:
+        ValueError: The file does not name a photo, or more than once.
+    """
+    unread = {PurePosixPath(photo["image"]).name for photo in failures(boxes)}
+    found = []
+    for key, path in source.paths.items():
+        entries = _entries(boxes, key, path)
+        if len(entries) > 1:
+            raise ValueError(f"both {entries[0].file_name} and {entries[1].file_name} could be the photo {path}")
+        if not entries and key not in unread:
+            listed = ", ".join(image.file_name for image in boxes.images[:3]) or "no picture at all"
+            more = f" and {len(boxes.images) - 3} more" if len(boxes.images) > 3 else ""
+            raise ValueError(f"names no {path.name}; it has {listed}{more}: give the boxes of this photo")
+        found += [image.model_copy(update={"file_name": f"{key}.png"}) for image in entries]
+    kept = {image.id for image in found}
+    annotations = tuple(one for one in boxes.annotations if one.image_id in kept)
+    return BoxFile(info=boxes.info, images=tuple(found), categories=boxes.categories, annotations=annotations)
+
+
+def _entries(boxes: BoxFile, key: str, path: Path) -> Sequence[BoxImage]:
+    """Return the pictures of a box file that may be the photo at `path`."""
+    entries = [image for image in boxes.images if PurePosixPath(image.file_name).stem == key]
+    whole = "/" + path.resolve().as_posix().removeprefix("/")
+    own = [image for image in entries if whole.endswith(f"/{image.file_name}") and "/" in image.file_name]
+    return own if len(entries) > 1 and len(own) == 1 else entries
 
 
 def colorize_one(model: Colorizer, gray: GrayBatch, rgb8: Tensor, method: str, published: bool) -> Tensor:
