@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import UsageError
 
@@ -62,9 +62,80 @@ DETECTORS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file of plain values; nothing in it is executed."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+class _UniqueKeys(yaml.SafeLoader):
+    """Read plain YAML, and refuse what is ambiguous or made to blow up: double keys, aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not read here; write it out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        UsageError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not text in UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_yaml(path: Path) -> Tree:
+    """Return the mapping in a YAML file of plain values; nothing in it is executed.
+
+    Raises:
+        UsageError: The file cannot be read, or holds something else.
+    """
+    return parse_yaml(read_text(path), str(path))
+
+
+def parse_yaml(text: str, source: str, keys: Iterable[str] = ()) -> Tree:
+    """Return the mapping in a YAML text; `source` names it in errors, `keys` are some that it should have.
+
+    Raises:
+        UsageError: It is no YAML, is ambiguous, or is no mapping.
+    """
+    try:
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses more
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(f"{source} is not YAML that can be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        wanted = f" with {', '.join(keys)}" if keys else ""
+        raise UsageError(f"{source} holds {type(content).__name__}, not a mapping{wanted}")
+    return content
+
+
+def explain(error: ValidationError, *kinds: type[BaseModel]) -> str:
+    """Return the first few problems, each with its place; an unknown key with the nearest of those of `kinds`."""
+    fields = {field for kind in kinds for field in kind.model_fields}
+    lines = []
+    for problem in error.errors()[:5]:
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "missing":
+            lines.append(f"{place}: this key is missing")
+        elif problem["type"] != "extra_forbidden":
+            lines.append(f"{place}: {problem['msg']}, given {str(problem['input'])[:80]!r}")
+        elif problem["loc"][-1] in fields:
+            lines.append(f"{place}: this key does not belong here")
+        else:
+            near = difflib.get_close_matches(str(problem["loc"][-1]), sorted(fields), n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(fields))}"
+            lines.append(f"{place}: this key is unknown; {hint}")
+    return "; ".join(lines)
 
 
 def _configs(kind: str) -> Mapping[str, Path]:
@@ -113,14 +184,12 @@ def known(kind: str, name: str, names: Iterable[str]) -> str:
 def model_tree(method: str) -> Tree:
     """Return a fresh `class_path` tree of a method at its published size."""
     known("method", method, methods())
-    tree: Tree = read_yaml(HERE / "configs" / "model" / f"{method}.yaml")
-    return tree
+    return read_yaml(HERE / "configs" / "model" / f"{method}.yaml")
 
 
 def data_tree(dataset: str) -> Tree:
     """Return a fresh `class_path` tree of a dataset."""
-    tree: Tree = read_yaml(datasets()[known("dataset", dataset, datasets())])
-    return tree
+    return read_yaml(datasets()[known("dataset", dataset, datasets())])
 
 
 def with_settings(tree: Tree, settings: Mapping[str, Any]) -> Tree:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import catalog
 from bench.catalog import Tree
@@ -64,10 +64,18 @@ class Recipe(BaseModel):
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe by file or by id."""
+    """Read a recipe by file or by id.
+
+    Raises:
+        UsageError: There is none, or its file is no YAML, lacks a key, or has one that a recipe does not know.
+    """
     path = Path(name)
     if path.suffix not in {".yaml", ".yml"}:
         path = catalog.recipes()[catalog.known("recipe", name, catalog.recipes())]
     if not path.is_file():
         raise UsageError(f"no recipe at {name}: give a YAML file, or one of {', '.join(catalog.recipes())}")
-    return Recipe.model_validate(catalog.read_yaml(path))
+    content = catalog.read_yaml(path)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {catalog.explain(error, Recipe, Stage)}") from error

@@ -1,5 +1,6 @@
 """Recipes reach every network of a method, and say what they do not train."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bench import catalog
 from bench.errors import UsageError
 from bench.recipe import load_recipe
+from bench.suite import load_suite
 
 
 @pytest.mark.parametrize("recipe", sorted(catalog.recipes()))
@@ -30,6 +32,40 @@ def _widths(tree: dict[str, Any]) -> list[float]:
 def test_width_reaches_every_network() -> None:
     assert _widths(load_recipe("demo").tree("instcolor-fusion")) == [0.125] * 3
     assert _widths(catalog.model_tree("instcolor-fusion")) == [1.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"id: x\nstags: {}\n", "stages: this key is missing; stags: this key is unknown; did you mean stages"),
+        (
+            b"id: x\nstages: {gray: {steps: 1, learning_rate: 1, stepz: 2}}",
+            r"stages\.gray\.stepz: .*did you mean steps",
+        ),
+        (b"id: x\nstages: {gray: {steps: 1, learning_rate: 1, id: 2}}", r"stages\.gray\.id: this key does not belong"),
+        (b"id: x\nstages: {gray: {steps: none, learning_rate: 1}}", r"stages\.gray\.steps: .*given 'none'"),
+        (b"- id", "holds list, not a mapping"),
+        (b"", "holds NoneType, not a mapping"),
+        (b"id: [", "is not YAML that can be read"),
+        (b"id: 2020-13-40", "is not YAML that can be read: month"),
+        (b"id: x\nid: y", "the key 'id' stands twice"),
+        (b"id: caf\xe9", r"is not text in UTF-8: byte 7 is 0xe9"),
+    ],
+)
+def test_a_wrong_recipe_is_named_with_its_problem(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as wrong:
+        load_recipe(str(path))
+    assert "mine.yaml" in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+
+
+def test_a_suite_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"name: caf\xe9")
+    with pytest.raises(UsageError, match=r"mine\.yaml is not text in UTF-8"):
+        load_suite(str(path))
 
 
 def test_unknown_recipe_and_stage() -> None:
