@@ -1,12 +1,13 @@
 """The one image decoder: files to 8-bit sRGB arrays, by Pillow, and by none of its functions that others replace."""
 
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 import numpy as np
@@ -193,7 +194,8 @@ def find_images(root: Path) -> dict[str, Path]:
     itself, so that it becomes an error row, and one that stays inside holds only what is listed elsewhere.
 
     Returns:
-        Paths by key, sorted by key: the path relative to `root` without its suffix, `/` between folders.
+        Paths by key, sorted by key: the path relative to `root` without its suffix, `/` between folders, as
+        `printable_name` writes it.
 
     Raises:
         ValueError: Two files have one key.
@@ -203,11 +205,27 @@ def find_images(root: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"there is no folder {root}")
     found: dict[str, Path] = {}
     for path in walk(root):
-        key = path_to_key(path.relative_to(root).as_posix())
+        key = path_to_key(printable_name(path.relative_to(root)))
         if key in found:
-            raise ValueError(f"{found[key].name} and {path.name} are both the picture {key!r}: remove or rename one")
+            names = " and ".join(printable_name(one.name) for one in (found[key], path))
+            raise ValueError(f"{names} are both the picture {key!r}: remove or rename one")
         found[key] = path
     return dict(sorted(found.items()))
+
+
+def printable_name(path: str | PurePath) -> str:
+    r"""Return a path, `/` between folders, as text that can be printed and written as UTF-8.
+
+    Convention:
+        On Unix a file name is bytes. Those that are not UTF-8 become `%` and two hexadecimal digits, so that such a
+        picture is read like any other.
+
+    Examples:
+        >>> printable_name(os.fsdecode(b"caf\xe9.png"))
+        'caf%E9.png'
+    """
+    name = PurePath(path).as_posix()
+    return re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
 
 
 def path_to_key(name: str) -> str:

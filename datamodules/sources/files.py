@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.images import open_file, read_image
+from datamodules.images import open_file, printable_name, read_image
 from datamodules.photos import Photo
 from datamodules.sources.digest import digest_photos
 
@@ -27,10 +27,13 @@ class FilesSource:
         for path in paths:
             if not path.exists():
                 raise FileNotFoundError(f"there is no photo at {path}")
-            if path.stem in self.paths:
-                raise ValueError(f"{self.paths[path.stem]} and {path} would both be called {path.stem!r}")
-            self.paths[path.stem] = path
-        self.photos: Sequence[Photo] = tuple(Photo(key, file_name=self.paths[key].name) for key in sorted(self.paths))
+            key = printable_name(path.stem)
+            if key in self.paths:
+                raise ValueError(f"{self.paths[key]} and {path} would both be called {key!r}")
+            self.paths[key] = path
+        self.photos: Sequence[Photo] = tuple(
+            Photo(key, file_name=printable_name(self.paths[key].name)) for key in sorted(self.paths)
+        )
 
     @property
     def categories(self) -> Mapping[int, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.images import find_images, open_file, read_image
+from datamodules.images import find_images, open_file, printable_name, read_image
 from datamodules.photos import Photo
 from datamodules.sources.digest import digest_photos
 
@@ -38,7 +38,7 @@ class FolderSource:
 
     def file_name(self, path: Path) -> str:
         """Return a file's name relative to the folder."""
-        return path.relative_to(self.root).as_posix()
+        return printable_name(path.relative_to(self.root))
 
     @property
     def categories(self) -> Mapping[int, str]:

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.images import ImageError
 from datamodules.sources.coco import CocoSource
+from datamodules.sources.files import FilesSource
 from datamodules.sources.folder import FolderSource
 from datamodules.sources.subset import PhotoSubset, hold_out
 
@@ -62,6 +64,21 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
     ]
     assert source.read("zebra/1").shape == (8, 12, 3)
     assert keys(FolderSource(tmp_path, "cat")) == ["deep/2"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8_become_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    paint(path)
+    source = FolderSource(tmp_path)
+    (photo,) = source.photos
+    assert (photo.key, photo.file_name) == ("caf%E9", "caf%E9.png")
+    assert source.read("caf%E9").shape[2] == 3
+    assert len(source.digest()) == 64
+    assert FilesSource([path]).photos == (photo,)
+    paint(tmp_path / "caf%E9.jpg")
+    with pytest.raises(ValueError, match=r"are both the picture 'caf%E9'"):
+        FolderSource(tmp_path)
 
 
 def test_folder_without_pictures(tmp_path: Path) -> None:
