@@ -23,6 +23,15 @@ from datamodules.types import ColorBatch
 
 LONGEST_MESSAGE = 300
 
+FILE_END = r"\.(?i:jpe?g|png|gif|bmp|webp|tiff?|p[gbpn]m|ptl?|pth|ckpt|safetensors|json|ya?ml|csv|py|so|npy|npz|txt)\s"
+FOLDER = rf"(?!\s)(?:(?!{FILE_END})[^/\\'\":])+[/\\]+"
+FOLDERS = re.compile(
+    rf"file:[/\\]*(?:{FOLDER})*"  # an address of this machine
+    rf"|(?<![\w/])(?:~\w*|[A-Za-z]:(?!//))[/\\]+(?:{FOLDER})*"  # a path from a home folder or a drive
+    rf"|(?<![\w/])(?<!:(?=//))[/\\]+(?:{FOLDER})+"  # an absolute path, but no https://
+)
+"""What stands before the file name in a path of this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -230,6 +239,10 @@ def save_picture(picture: Tensor, path: Path) -> None:
 
 
 def shorten_reason(reason: str) -> str:
-    """Return the first line of an error's text, with the folders of paths taken out: rows are published."""
+    """Return the first line of an error's text, with the folders of absolute paths taken out: rows are published.
+
+    Folders may have spaces in their names; where a path ends is a guess, so that a `/` in the words after it may cost
+    some of them. Addresses other than `file:` stay.
+    """
     line = next((line.strip() for line in reason.splitlines() if line.strip()), "no reason given")
-    return re.sub(r"(?<![\w:/])(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s'\":]+[/\\])+", "", line)[:LONGEST_MESSAGE]
+    return FOLDERS.sub("", line)[:LONGEST_MESSAGE]
