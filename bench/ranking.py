@@ -3,13 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVELS: tuple[Level, ...] = ("image", "instance")
 DEFAULT_SORT = "psnr"
@@ -228,10 +225,3 @@ def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
         values = (cell.mean, cell.low, cell.high, cell.rank)
         line |= {f"{name}{part}": value for part, value in zip(METRIC_COLUMNS, values, strict=True)}
     return line
-
-
-def to_frame(boards: Sequence[Board]) -> "pd.DataFrame":
-    """Return the lines as a DataFrame, for notebooks."""
-    import pandas as pd
-
-    return pd.DataFrame(to_lines(boards), columns=columns_of(boards))

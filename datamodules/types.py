@@ -42,12 +42,6 @@ class Boxes:
         mask = None if self.mask is None else self.mask[index]
         return replace(self, xyxy=self.xyxy[index], score=self.score[index], label=self.label[index], mask=mask)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move the tensors to `device`."""
-        mask = None if self.mask is None else self.mask.to(device)
-        moved = self.xyxy.to(device), self.score.to(device), self.label.to(device)
-        return replace(self, xyxy=moved[0], score=moved[1], label=moved[2], mask=mask)
-
 
 @dataclass(frozen=True, slots=True)
 class GrayBatch:

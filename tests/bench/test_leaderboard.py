@@ -26,7 +26,7 @@ from bench.leaderboard import (
     visible,
     write_leaderboards,
 )
-from bench.ranking import rank_records, to_frame
+from bench.ranking import rank_records
 from bench.record import RunRecord
 
 Finish = Callable[..., RunRecord]
@@ -128,14 +128,13 @@ def test_csv_has_the_promised_columns(tmp_path: Path, finish_run: Finish) -> Non
     assert lines[2].startswith("samples,stretch256-v1,image,,,maybe,none,1,1,true,false,30.0,,,,")
 
 
-def test_csv_json_and_frame_hold_the_same(tmp_path: Path, finish_run: Finish) -> None:
+def test_csv_and_json_hold_the_same(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path, scores(20.123456789, 22), method="gray")
     finish_run(tmp_path, scores(30), method="maybe", partial=True)
     boards = read_boards([tmp_path])
     from_csv = pd.read_csv(io.StringIO(to_csv(boards)))
     from_json = pd.DataFrame(json.loads(to_json(boards)))
     pd.testing.assert_frame_equal(from_csv, from_json, check_dtype=False, check_exact=True)
-    pd.testing.assert_frame_equal(from_csv, to_frame(boards), check_dtype=False, check_exact=True)
 
 
 def test_metrics_that_nobody_has_are_absent(tmp_path: Path, finish_run: Finish) -> None:
