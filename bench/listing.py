@@ -1,14 +1,16 @@
 """What `colorbench list` prints: methods, detectors, datasets, metrics, protocols, suites, recipes. Knows no torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from bench import catalog
+from bench.leaderboard import PLAIN_WIDTH, widen
 from bench.scoring.metrics import METRICS
 from datamodules.protocol import PROTOCOLS
 
@@ -60,6 +62,7 @@ COLUMNS = {
     "metrics": ("id", "unit", "direction", "definition"),
     "protocols": ("id", "geometry", "size", "luminance"),
 }
+SENTENCES = frozenset({"about", "definition"})
 
 
 def entries(kind: str) -> list[Entry]:
@@ -71,16 +74,25 @@ def entries(kind: str) -> list[Entry]:
     return KINDS[catalog.known("list", kind, KINDS)]()
 
 
-def print_entries(kind: str) -> None:
-    """Print all things of a kind as a table."""
+def print_entries(kind: str, console: Console | None = None) -> None:
+    """Print all things of a kind as a table; a terminal that is too narrow for their names shows the ids alone."""
     rows = entries(kind)
     columns = COLUMNS.get(kind, ("id", "about"))
+    console = widen(console or Console())
+    table = _table(rows, columns)
+    if Measurement.get(console, console.options.update(max_width=PLAIN_WIDTH), table).maximum > console.width:
+        table = _table(rows, [column for column in columns if column != "name"])
+    console.print(table)
+
+
+def _table(rows: Sequence[Entry], columns: Sequence[str]) -> Table:
+    """Return a table in which only sentences are wrapped."""
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column == "id", overflow="fold")
+        table.add_column(column.replace("_", " "), no_wrap=column not in SENTENCES, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    Console().print(table)
+    return table
 
 
 def _cell(value: object) -> str:
