@@ -51,31 +51,52 @@ def read_records(folders: Sequence[Path]) -> list[RunRecord]:
     return list({record.run_id: record for record in records}.values())
 
 
-def read_boards(folders: Sequence[Path], *, levels: Sequence[str] = LEVELS, sort: str = DEFAULT_SORT) -> list[Board]:
+def read_boards(folders: Sequence[Path], *, levels: Sequence[str] = LEVELS, sort: str | None = None) -> list[Board]:
     """Read records and rank them.
 
+    Args:
+        folders: output folders of runs.
+        levels: which of `LEVELS` are wanted.
+        sort: the metric that ranks; `DEFAULT_SORT` where None, and then nothing has a rank if no run has it.
+
     Raises:
-        MissingError: There is no finished run.
+        MissingError: There is no finished run, nothing was scored at the level, or no run has the metric to sort by.
     """
+    looked = ", ".join(str(folder) for folder in folders)
     records = read_records(folders)
     if not records:
-        looked = ", ".join(str(folder) for folder in folders)
         raise MissingError(f"no finished run in {looked}: give the --out folder of `colorbench run`; see its status")
-    return rank_records(records, sort=sort, levels=levels)
+    boards = rank_records(records, sort=sort or DEFAULT_SORT, levels=levels)
+    if not boards:
+        raise MissingError(f"no scored instances in {looked}: no picture has an annotated box that is large enough")
+    measured = [metric for metric in METRICS if any(metric == known.id for board in boards for known in board.metrics)]
+    if sort is not None and measured and sort not in measured:
+        raise MissingError(f"{sort} was not measured in these runs; available: {', '.join(measured)}")
+    return boards
+
+
+def format_of(path: Path) -> str | None:
+    """Return the format of `FORMATS` that a file's suffix asks for; None where it asks for none.
+
+    >>> format_of(Path("tables/board.MD"))
+    'md'
+    """
+    form = path.suffix.lower().removeprefix(".")
+    return form if form in {"md", "csv", "json", "html"} else None
 
 
 def print_leaderboards(
     folders: Sequence[Path],
     *,
     levels: Sequence[str] = LEVELS,
-    sort: str = DEFAULT_SORT,
+    sort: str | None = None,
     console: Console | None = None,
 ) -> None:
     """Print the boards of output folders to the terminal, or as plain text where there is none."""
     _print_boards(read_boards(folders, levels=levels, sort=sort), console or Console(highlight=False))
 
 
-def render(folders: Sequence[Path], form: str, *, levels: Sequence[str] = LEVELS, sort: str = DEFAULT_SORT) -> str:
+def render(folders: Sequence[Path], form: str, *, levels: Sequence[str] = LEVELS, sort: str | None = None) -> str:
     """Return the boards of output folders as text in one of `FORMATS`."""
     return FORMATS[form](read_boards(folders, levels=levels, sort=sort))
 
@@ -117,28 +138,33 @@ def escape_markdown(text: str) -> str:
 
 
 def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
-    """Return a mean, and behind `±` half the width of its interval.
+    """Return a mean, and behind it the ends of its interval, which seldom lie equally far from it.
 
     >>> format_score(Cell(23.4, 23.0, 24.0), METRICS["psnr"])
-    '23.40 ±0.50'
+    '23.40 [23.00, 24.00]'
     """
     if cell.mean is None:
         return MISSING
     text = f"{cell.mean:.{metric.decimals}f}"
     if not interval or cell.low is None or cell.high is None:
         return text
-    return f"{text} ±{(cell.high - cell.low) / 2:.{metric.decimals}f}"
+    return f"{text} [{cell.low:.{metric.decimals}f}, {cell.high:.{metric.decimals}f}]"
 
 
 def captions(board: Board, *, interval: bool = True) -> list[str]:
-    """Return what a reader must know about a board, one sentence an item."""
+    """Return what a reader must know about a board, one sentence an item; `interval`: whether intervals are shown."""
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
-    ranked = any(entry.rank is not None for entry in board.entries)
+    ranked = sum(entry.rank is not None for entry in board.entries)
     lines = [f"Ranked by {sorting.name}." if ranked else f"No whole, trained run has {sorting.name} to rank by."]
     lines.append(f"n: {unit} in the mean.")
-    if interval:
-        lines.append("±: half the width of the 95 % bootstrap interval.")
+    known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
+    if interval and known:
+        lines.append("[ , ]: 95 % bootstrap interval over images.")
+    if ranked > 1 and known:
+        lines.append(f"Ranks are not significance: {'see' if interval else 'a wider terminal shows'} the intervals.")
+    if any(entry.detector == "annotations" for entry in board.entries):
+        lines.append("Boxes of annotations are the annotators' own: an oracle that no user has.")
     if any(entry.seeds > 1 for entry in board.entries):
         lines.append("Several seeds: the mean over them, the interval from the lowest to the highest end of theirs.")
     if any(entry.partial or entry.untrained for entry in board.entries):

@@ -1,4 +1,4 @@
-"""Pictures of a report: gray | each method | truth, small and embedded. Knows no torch."""
+"""Pictures of a report: input | truth | each method, best first, small and embedded. Knows no torch."""
 
 import base64
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from bench.files import path_below
+from bench.ranking import rank_records
 from bench.record import RunRecord
 from bench.rows import InstanceRow, Row, read_rows
 from datamodules.images import ImageError, read_image
@@ -71,12 +72,6 @@ class Shown:
         detector = self.record.detector
         return self.record.method if detector == "none" else f"{self.record.method} · {detector}"
 
-    @property
-    def place(self) -> tuple[float, str]:
-        """Return what sorts methods from the lowest mean PSNR to the highest, so that the best stands by the truth."""
-        score = self.record.image.get("psnr")
-        return (score.mean if score is not None and score.mean is not None else -1.0, self.label)
-
 
 def galleries(out: Path, runs: Sequence[tuple[Path, RunRecord]]) -> list[Gallery]:
     """Choose pictures of each dataset and embed them; of several seeds the lowest is shown.
@@ -94,15 +89,21 @@ def _gallery(out: Path, dataset: str, runs: Sequence[tuple[Path, RunRecord]]) ->
     for folder, record in sorted(runs, key=lambda run: run[1].seed):
         if record.dataset == dataset:
             lowest.setdefault((record.method, record.detector), (folder, record))
+    order = table_order([record for _, record in runs if record.dataset == dataset])
     shown = [
         Shown(record, folder, read_rows(folder, record.run_id))
-        for folder, record in lowest.values()
+        for folder, record in sorted(lowest.values(), key=lambda run: order.index((run[1].method, run[1].detector)))
         if (folder / "images").is_dir()
     ]
-    shown.sort(key=lambda run: run.place)
     keys = sorted({key for run in shown for key, row in run.rows.items() if not row.failed})
     pictures = [_picture(out / "pictures" / dataset, key, shown) for key in spread(keys, MOST_PICTURES)]
     return Gallery(dataset, tuple(picture for picture in pictures if any(f.uri for f in picture.figures)), len(keys))
+
+
+def table_order(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return methods with their detectors in the order of the leaderboard, the best first."""
+    boards = rank_records(records, levels=["image"])
+    return [(entry.method.partition("#")[0], entry.detector) for board in boards for entry in board.entries]
 
 
 def spread(keys: Sequence[str], most: int) -> list[str]:
@@ -132,7 +133,7 @@ def _picture(folder: Path, key: str, shown: Sequence[Shown]) -> Picture:
         for run, row, value in zip(shown, rows, values, strict=True)
     ]
     gray, truth = thumbnail(folder, key, ".gray.png"), thumbnail(folder, key, ".truth.png")
-    figures = ([Figure("input", gray)] if gray else []) + methods + ([Figure("truth", truth)] if truth else [])
+    figures = [Figure(label, uri) for label, uri in (("input", gray), ("truth", truth)) if uri] + methods
     known = next((row for row in rows if row is not None and not row.failed), None)
     if known is None:
         return Picture(key, tuple(figures))

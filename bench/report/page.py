@@ -54,6 +54,7 @@ def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Galle
         boards=rank_records(records),
         records=sorted(records, key=lambda record: (record.dataset, record.method, record.detector, record.seed)),
         facts=facts(records),
+        started=sorted({record.started_utc for record in records}),
         versions=common_versions(records),
         galleries=pictures,
         failures=failures(runs),
@@ -71,14 +72,12 @@ def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     devices = sorted({f"{record.device}, {record.precision} bit" for record in records})
     protocols = sorted({f"{record.protocol} ({record.protocol_sha256[:12]})" for record in records})
     commits = sorted({_commit(record) for record in records})
-    started = sorted(record.started_utc for record in records)
     return [
         ("Suite", ", ".join(sorted({record.suite for record in records}))),
         ("Protocol", ", ".join(protocols)),
         ("Datasets", ", ".join(sorted({record.dataset for record in records}))),
         ("Device", ", ".join(devices)),
         ("Code", ", ".join(commits)),
-        ("Started", started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}"),
     ]
 
 
@@ -144,7 +143,7 @@ def mean_text(cell: Cell, board: Board, index: int) -> str:
 
 
 def spread_text(cell: Cell, board: Board, index: int) -> str:
-    """Return the `±` part of a score, empty where there is no interval."""
+    """Return the interval of a score in brackets, empty where there is none."""
     return format_score(cell, board.metrics[index]).partition(" ")[2]
 
 

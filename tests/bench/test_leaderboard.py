@@ -3,7 +3,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,8 @@ from bench.errors import CommandError, MissingError
 from bench.leaderboard import (
     FORMATS,
     escape_markdown,
+    format_of,
+    format_score,
     print_leaderboards,
     read_boards,
     read_records,
@@ -26,8 +28,9 @@ from bench.leaderboard import (
     visible,
     write_leaderboards,
 )
-from bench.ranking import rank_records
+from bench.ranking import Cell, rank_records
 from bench.record import RunRecord
+from bench.scoring.metrics import METRICS
 
 Finish = Callable[..., RunRecord]
 
@@ -169,10 +172,12 @@ def test_text_is_made_harmless() -> None:
     assert visible("a\u202eb\tc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
-def printed(folder: Path, **options: object) -> str:
+def printed(
+    folder: Path, *, sort: str | None = None, levels: Sequence[str] = ("image", "instance"), **options: object
+) -> str:
     file = io.StringIO()
     console = Console(file=file, highlight=False, **options)  # type: ignore[arg-type]
-    print_leaderboards([folder], console=console)
+    print_leaderboards([folder], levels=levels, sort=sort, console=console)
     return file.getvalue()
 
 
@@ -199,8 +204,10 @@ def test_a_narrow_terminal_loses_intervals_but_no_column(tmp_path: Path, finish_
     finish_run(tmp_path, scores(20, 30), method="zhang-eccv16", partial=True)
     wide = printed(tmp_path, force_terminal=True, width=120, color_system=None)
     narrow = printed(tmp_path, force_terminal=True, width=64, color_system=None)
-    assert "±" in wide
-    assert "±" not in narrow
+    assert "25.00 [20.00, 30.00]" in wide
+    assert "95 % bootstrap interval over images" in wide
+    assert "[2" not in narrow
+    assert "bootstrap" not in narrow
     assert max(map(len, narrow.splitlines())) <= 64
     for word in ("iizuka-siggraph16", "annotations", "25.00", "0.2500", "partial"):
         assert word in narrow
@@ -232,6 +239,62 @@ def test_without_a_run_the_reader_is_told_what_to_give(tmp_path: Path) -> None:
         read_boards([tmp_path])
     write_leaderboards(tmp_path)
     assert "No run is finished yet" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_a_lopsided_interval_shows_both_its_ends(tmp_path: Path, finish_run: Finish) -> None:
+    assert format_score(Cell(19.0, 18.9, 23.0), METRICS["psnr"]) == "19.00 [18.90, 23.00]"
+    assert format_score(Cell(19.0, 18.9, 23.0), METRICS["psnr"], interval=False) == "19.00"
+    finish_run(tmp_path, scores(20, 20, 20, 20, 30))
+    for form in ("terminal", "md"):
+        text = render([tmp_path], form).replace("\\", "")
+        assert "22.00 [20.00, 26.00]" in text
+        assert "±" not in text
+
+
+def test_sorting_by_what_nobody_measured_names_what_there_is(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20), metrics=("psnr", "ssim"))
+    message = r"lpips_vgg was not measured in these runs; available: psnr, ssim$"
+    with pytest.raises(MissingError, match=message):
+        render([tmp_path], "md", sort="lpips_vgg")
+    with pytest.raises(MissingError, match=message):
+        printed(tmp_path, sort="lpips_vgg")
+
+
+def test_without_psnr_tables_are_made_but_not_ranked(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": {"ssim": 0.5}}, metrics=("ssim",))
+    assert "No whole, trained run has PSNR to rank by" in printed(tmp_path)
+    assert read_boards([tmp_path], sort="ssim")[0].entries[0].rank == 1
+
+
+def test_without_instances_the_reader_is_told(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": "error-decode"})
+    with pytest.raises(MissingError, match="no scored instances"):
+        render([tmp_path], "csv", levels=["instance"])
+    with pytest.raises(MissingError, match="no scored instances"):
+        printed(tmp_path, levels=["instance"])
+
+
+def test_captions_tell_of_the_oracle_and_claim_no_significance(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path / "one", scores(20, 30), method="gray")
+    alone = printed(tmp_path / "one")
+    assert "oracle" not in alone
+    assert "significance" not in alone
+    finish_run(tmp_path / "one", scores(22, 31), method="instcolor-fusion", detector="annotations")
+    for form in ("terminal", "md", "html"):
+        text = render([tmp_path / "one"], form)
+        assert "an oracle that no user has" in text
+        assert "Ranks are not significance: see the intervals." in text
+    narrow = printed(tmp_path / "one", force_terminal=True, width=60, color_system=None)
+    assert "a wider terminal shows the intervals" in " ".join(narrow.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.md", "md"), ("b.c.CSV", "csv"), ("x/y.json", "json"), ("z.html", "html"), ("a.txt", None), ("md", None)],
+)
+def test_a_file_name_asks_for_a_format(name: str, form: str | None) -> None:
+    assert format_of(Path(name)) == form
+    assert form is None or form in FORMATS
 
 
 def test_a_broken_record_is_named(tmp_path: Path, finish_run: Finish) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import MissingError
+from bench.leaderboard import read_boards
 from bench.record import RunRecord
 from bench.report.gallery import THUMBNAIL, galleries, spread, thumbnail
 from bench.report.page import write_report
@@ -80,10 +81,10 @@ def test_only_our_script_may_run(report: str) -> None:
     assert not [attributes for _, attributes in Page(report).tags if any(name.startswith("on") for name in attributes)]
 
 
-def test_pictures_stand_between_input_and_truth(report: str) -> None:
+def test_pictures_stand_after_input_and_truth_with_the_best_first(report: str) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", report, re.DOTALL)
     plain = [" ".join(re.sub("<.*?>", "", caption).split()) for caption in captions]
-    assert plain[:4] == ["input", "gray 20.00", "instcolor-fusion · yolo 30.00", "truth"]
+    assert plain[:4] == ["input", "truth", "instcolor-fusion · yolo 30.00", "gray 20.00"]
     assert len(plain) == 4 * len(PHOTOS)
     assert report.count('<figure class="best">') == len(PHOTOS)
     assert len(Page(report).all("rect")) == 4 * len(PHOTOS)
@@ -167,4 +168,37 @@ def test_pictures_are_spread_and_the_lowest_seed_is_shown(tmp_path: Path, finish
     assert [picture.key for picture in gallery.pictures] == spread(sorted(many), 12)
     assert gallery.pictures[0].key == "p00"
     assert gallery.pictures[-1].key == "p24"
-    assert [figure.label for figure in gallery.pictures[0].figures] == ["input", "gray", "truth"]
+    assert [figure.label for figure in gallery.pictures[0].figures] == ["input", "truth", "gray"]
+
+
+def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Finish) -> None:
+    means = {"low": 20.0, "twin-b": 25.0, "twin-a": 25.0, "high": 30.0}
+    for method, value in means.items():
+        finish_run(tmp_path, {"one": {"psnr": value, "ssim": 0.5}}, method=method, images=True)
+    finish_run(tmp_path, {"one": {"psnr": 90.0, "ssim": 0.5}}, method="lucky", partial=True, images=True)
+    finish_run(tmp_path, {"one": {"psnr": 1.0, "ssim": 0.5}}, method="alien", dataset="synthetic", images=True)
+    table = [entry.method for entry in read_boards([tmp_path], levels=["image"])[0].entries]
+    (picture,) = galleries(tmp_path, runs(tmp_path))[0].pictures
+    assert [figure.label for figure in picture.figures] == ["input", "truth", *table]
+    assert table == ["high", "twin-a", "twin-b", "low", "lucky"]
+
+
+def test_dates_are_whole_and_parameters_short(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    text = write_report(tmp_path).read_text()
+    assert "<dd><time>2026-01-02T03:04:05Z</time></dd>" in text
+    assert "time { white-space: nowrap; }" in text
+    assert '<td data-value="34187027">34.19</td>' in text
+
+
+def test_a_small_screen_has_the_detector_below_the_method(report: str) -> None:
+    assert '<small class="slim">yolo</small></th>' in report
+    assert '<td class="left wide">yolo</td>' in report
+    small = report.partition("@media (max-width: 40rem) {")[2].partition("@media")[0]
+    assert ".board .wide { display: none; }" in small
+    assert re.search(r"\.board \.slim, \.board \.spread \{ display: block;", small)
+
+
+def test_scores_stand_beside_both_ends_of_their_interval(report: str) -> None:
+    assert '22.00 <small class="spread">[20.00, 24.00]</small>' in report
+    assert "±" not in report
