@@ -174,22 +174,24 @@ def status(folder: Annotated[Path, typer.Argument(help="Output folder of a run."
 @app.command()
 def leaderboard(
     folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
-    format: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.terminal,
+    format: Annotated[Format | None, typer.Option("--format", help="That of --out's suffix if left out.")] = None,
     level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
-    sort: Annotated[str, typer.Option(help="The metric that ranks.")] = "psnr",
+    sort: Annotated[str | None, typer.Option(help="The metric that ranks; psnr if left out.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Rank the methods of one or more runs."""
     from bench.catalog import known
-    from bench.leaderboard import print_leaderboards, render
+    from bench.leaderboard import format_of, print_leaderboards, render
     from bench.scoring.metrics import METRICS
 
-    known("metric", sort, METRICS)
+    if sort is not None:
+        known("metric", sort, METRICS)
     levels = [level.value] if level else ["image", "instance"]
-    if format is Format.terminal and out is None:
+    form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
+    if out is None and form == Format.terminal.value:
         print_leaderboards(folders, levels=levels, sort=sort)
         return
-    text = render(folders, format.value, levels=levels, sort=sort)
+    text = render(folders, form, levels=levels, sort=sort)
     if out is None:
         typer.echo(text, nl=not text.endswith("\n"))
     else:
@@ -284,9 +286,18 @@ def weights_list(as_json: AsJson = False) -> None:
 @weights_app.command("fetch")
 def weights_fetch(name: Annotated[str, typer.Argument(help="A file name from `weights list`.")]) -> None:
     """Download a weight file into the cache and check its digest."""
-    from bench.weights import find_weights
+    from bench.weights import fetch
 
-    typer.echo(str(find_weights(name)))
+    typer.echo(str(fetch(name)))
+
+
+@weights_app.command("verify")
+def weights_verify(folder: Annotated[Path, typer.Argument(help="A folder of weights, or of a training.")]) -> None:
+    """Compare the files of a weights folder with the digests in its manifest."""
+    from bench.weights import verify_folder
+
+    manifest = verify_folder(folder)
+    typer.echo(f"{', '.join(manifest.networks)}: as {manifest.method} was saved")
 
 
 @app.command()
@@ -297,15 +308,20 @@ def speed(
     boxes: Annotated[int, typer.Option(min=0, help="Boxes a picture.")] = 8,
     precision: Annotated[Precision, typer.Option(help="Number format of the networks.")] = Precision.full,
     repeats: Annotated[int, typer.Option(min=1, help="Timed passes.")] = 5,
+    devices: Devices = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure images per second, memory, parameters and GMACs on this machine."""
     from bench.catalog import known, methods
 
     known("method", method, methods())
-    from bench.speed import measure, print_speed
+    from bench.speed import measure, measure_together, print_speed
 
-    measured = measure(method, weights, batch_size, boxes, precision.value, repeats)
+    arguments = {"batch_size": batch_size, "boxes": boxes, "precision": precision.value, "repeats": repeats}
+    if devices > 1:
+        measured = measure_together(devices, method=method, weights=weights, **arguments)
+    else:
+        measured = measure(method, weights, batch_size, boxes, precision.value, repeats)
     if as_json:
         _print_json(measured)
     else:

@@ -18,7 +18,7 @@ from bench.device import peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
 from bench.progress import say
 from bench.rows import RowStore
-from bench.scoring.evaluator import Evaluator
+from bench.scoring.evaluator import Evaluator, shorten_reason
 from bench.scoring.perceptual import find_lpips
 from bench.weights import load_networks
 from datamodules.photo_data import PhotoDataModule
@@ -151,8 +151,6 @@ def execute(request: Request, rank: int, world: int, done: frozenset[str], advan
     reset_peak_memory()
     method = load_method(request)
     data = load_data(request, method, rank, world, done)
-    if not method.networks():
-        method.prepare_training(data)
     with RowStore(request.folder, request.run_id, rank) as store:
         evaluator = make_evaluator(request, store, data, advance)
         began = time.monotonic()
@@ -229,5 +227,5 @@ class Share:
 
 
 def describe(error: Exception) -> str:
-    """Return an error in one line; rows take the folders of paths out of it."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    """Return an error in one line, without the folders of paths in it."""
+    return f"{type(error).__name__}: {shorten_reason(str(error))}"

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVELS: tuple[Level, ...] = ("image", "instance")
 DEFAULT_SORT = "psnr"
@@ -210,6 +213,14 @@ def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """
     metrics = _metrics_of(boards)
     return [_line(board, entry, metrics) for board in boards for entry in board.entries]
+
+
+def to_frame(boards: Sequence[Board]) -> "pd.DataFrame":
+    """Return the same as a pandas table, for a notebook; what is missing is NaN."""
+    import pandas as pd
+
+    lines = [{name: math.nan if value is None else value for name, value in line.items()} for line in to_lines(boards)]
+    return pd.DataFrame(lines, columns=columns_of(boards))
 
 
 def _metrics_of(boards: Sequence[Board]) -> list[str]:

@@ -1,7 +1,12 @@
 """How fast a method is here, and how large: images per second, memory, parameters, GMACs."""
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench import catalog
 from bench.build import build_method, lend_photos
 from bench.device import device_name, peak_memory_mb
+from bench.errors import CommandError
 from bench.suite import MethodChoice
 from bench.weights import find_method_weights, load_manifest, load_networks
 from datamodules.types import Boxes, GrayBatch
 from lightning_modules.base import Colorizer
 
 SIDE = 256
+READY = "ready\n"
 
 
 def random_batch(batch_size: int, boxes: int, crop_size: int | None) -> GrayBatch:
@@ -38,7 +45,13 @@ def random_batch(batch_size: int, boxes: int, crop_size: int | None) -> GrayBatc
 
 
 def measure(
-    method: str, weights: str | None, batch_size: int, boxes: int, precision: str, repeats: int
+    method: str,
+    weights: str | None,
+    batch_size: int,
+    boxes: int,
+    precision: str,
+    repeats: int,
+    warmed_up: Callable[[], object] = bool,
 ) -> dict[str, Any]:
     """Measure one method on noise of 256 x 256 pixels.
 
@@ -49,6 +62,7 @@ def measure(
         boxes: boxes a picture, for a method that looks at boxes.
         precision: `32` or `bf16`.
         repeats: timed passes after one that warms up; their median counts.
+        warmed_up: called between the two.
 
     Returns:
         What `speed --json` prints: counts, milliseconds an image, images a second, MB, and 10^9 multiply-adds an image.
@@ -64,11 +78,14 @@ def measure(
         counter = FlopCounterMode(display=False)
         with counter:
             model(batch)
+        warmed_up()
         seconds = statistics.median(_timed(model, batch, device) for _ in range(repeats))
     return {
         "method": method,
         "weights": None if weights is None else Path(weights).name,
         "device": device_name(),
+        "devices": 1,
+        "size": SIDE,
         "threads": torch.get_num_threads(),
         "precision": precision,
         "batch_size": batch_size,
@@ -82,6 +99,74 @@ def measure(
         "peak_memory_mb": peak_memory_mb(),
         "gmacs": round(counter.get_total_flops() / 2 / batch_size / 1e9, 3),
     }
+
+
+def measure_together(devices: int, **arguments: Any) -> dict[str, Any]:
+    """Measure one method in several processes that pass their pictures at the same time, each on a GPU of its own.
+
+    Args:
+        devices: number of processes.
+        **arguments: those of `measure`.
+
+    Returns:
+        The same: images a second of all together, the slowest process's milliseconds, the largest memory.
+
+    Raises:
+        CommandError: A process failed; its own words stand above.
+    """
+    children = [_start(rank, devices, arguments) for rank in range(devices)]
+    try:
+        ready = [child.stdout is not None and child.stdout.readline() == READY for child in children]
+        for child in children:
+            if all(ready) and child.stdin is not None:
+                child.stdin.write("go\n")
+                child.stdin.flush()
+        found = [json.loads(child.stdout.read() or "{}") if child.stdout is not None else {} for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+    if not all(ready) or not all(found):
+        raise CommandError(f"one of {devices} processes could not measure {arguments['method']}; see above")
+    together: dict[str, Any] = found[0] | {
+        "devices": devices,
+        "images_per_second": round(sum(each["images_per_second"] for each in found), 3),
+        "ms_per_image": max(each["ms_per_image"] for each in found),
+        "peak_memory_mb": max(each["peak_memory_mb"] for each in found),
+    }
+    return together
+
+
+def _start(rank: int, devices: int, arguments: Mapping[str, Any]) -> "subprocess.Popen[str]":
+    own = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices))}
+    if torch.cuda.is_available():
+        own["CUDA_VISIBLE_DEVICES"] = str(rank % torch.cuda.device_count())
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.speed"],
+        env={**os.environ, **own},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if child.stdin is not None:
+        child.stdin.write(json.dumps(dict(arguments)) + "\n")
+        child.stdin.flush()
+    return child
+
+
+def main() -> None:
+    """Measure what standard input says, waiting for a second line there before the passes that count."""
+
+    def wait() -> None:
+        sys.stdout.write(READY)
+        sys.stdout.flush()
+        sys.stdin.readline()
+
+    arguments = json.loads(sys.stdin.readline())
+    try:
+        sys.stdout.write(json.dumps(measure(**arguments, warmed_up=wait)))
+    except CommandError as error:
+        sys.exit(str(error))
 
 
 def _load(method: str, folder: Path | None) -> Colorizer:
@@ -112,7 +197,11 @@ def print_speed(measured: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False)
     parameters = measured.pop("parameters")
     for name, value in measured.items():
-        table.add_row(name.replace("_", " "), str(value))
+        table.add_row(name.replace("_", " "), "none: published size, random" if value is None else str(value))
     for name, count in parameters.items():
         table.add_row(f"parameters of {name}", f"{count:,}")
     Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -82,7 +82,9 @@ def photo(tmp_path: Path) -> Path:
         (["colorize", ".", "--model", "gray"], 2, "is a folder: name its photos"),
         (["colorize", "a.png", "--model", "gray", "--detector", "yolo"], 2, "gray looks at no boxes"),
         (["colorize", "a.png", "--model", "instcolor-fusion"], 2, "--instances"),
-        (["weights", "fetch", "nosuch.pth"], 3, "nosuch.pth"),
+        (["weights", "fetch", "nosuch.pth"], 2, "nosuch.pth"),
+        (["weights", "fetch", "zhang-eccv16"], 2, "colorbench train zhang-eccv16"),
+        (["weights", "verify", "nosuch"], 3, "nosuch"),
         (["speed", "grey"], 2, "did you mean gray"),
     ],
 )
@@ -134,6 +136,9 @@ def test_run_prints_both_tables_and_the_report(colorbench: Colorbench, tmp_path:
     assert json.loads(colorbench("status", out, "--json")[1])
     board = json.loads(colorbench("leaderboard", out, "--format", "json", "--level", "image")[1])
     assert [line["method"] for line in board] == ["gray"]
+    assert colorbench("leaderboard", out, "--out", tmp_path / "board.md")[0] == 0
+    assert (tmp_path / "board.md").read_text().startswith("# ")
+    assert colorbench("leaderboard", out, "--sort", "lpips_vgg")[0] == 3
     assert colorbench("report", out, "--out", tmp_path / "page.html")[0] == 0
     assert (tmp_path / "page.html").is_file()
 
@@ -205,6 +210,17 @@ def test_speed_gives_what_scripts_read(colorbench: Colorbench, weights: Callable
     assert status == 0
     assert set(measured["parameters"]) == {"full", "instance", "fusion"}
     assert all(measured[key] > 0 for key in ("images_per_second", "ms_per_image", "peak_memory_mb", "gmacs"))
+
+
+def test_weights_are_compared_with_their_manifest(colorbench: Colorbench, weights: Callable[[str], Path]) -> None:
+    folder = weights("zhang-eccv16")
+    status, out, _ = colorbench("weights", "verify", folder)
+    assert (status, out) == (0, "network, prior: as zhang-eccv16 was saved\n")
+    with (folder / "prior.safetensors").open("ab") as file:
+        file.write(b"x")
+    status, _, err = colorbench("weights", "verify", folder)
+    assert status == 2
+    assert "prior.safetensors" in err
 
 
 def test_version(colorbench: Colorbench) -> None:

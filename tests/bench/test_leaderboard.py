@@ -28,7 +28,7 @@ from bench.leaderboard import (
     visible,
     write_leaderboards,
 )
-from bench.ranking import Cell, rank_records
+from bench.ranking import Cell, rank_records, to_frame
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
 
@@ -309,3 +309,10 @@ def test_reading_commands_import_neither_torch_nor_pandas() -> None:
     code = "import sys, bench.leaderboard, bench.report.page, bench.status; print({'torch', 'pandas'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_the_frame_is_the_csv(tmp_path: Path, finish_run: Callable[..., RunRecord]) -> None:
+    finish_run(tmp_path, {"a": {"psnr": 20.0, "ssim": None}, "b": {"psnr": 22.5, "ssim": 0.5}})
+    boards = read_boards([tmp_path])
+    written = pd.read_csv(io.StringIO(render([tmp_path], "csv")))
+    pd.testing.assert_frame_equal(to_frame(boards), written, check_dtype=False)

@@ -7,8 +7,9 @@ import torch
 
 from bench.build import build_method
 from bench.catalog import methods, model_tree, with_settings
+from bench.errors import CommandError
 from bench.manifest import save_weights
-from bench.speed import measure, random_batch
+from bench.speed import measure, measure_together, random_batch
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32}
 
@@ -24,6 +25,21 @@ def test_every_method_is_measured(tmp_path: Path, method: str, precision: str) -
     measured = measure(method, folder, batch_size=2, boxes=2, precision=precision, repeats=1)
     assert measured["images_per_second"] > 0
     assert bool(measured["gmacs"]) == bool(measured["parameters"]) == (folder is not None)
+
+
+@pytest.mark.slow
+def test_devices_measure_at_the_same_time() -> None:
+    measured = measure_together(2, method="gray", weights=None, batch_size=1, boxes=0, precision="32", repeats=1)
+    assert measured["devices"] == 2
+    assert measured["images_per_second"] > 1000 / measured["ms_per_image"]
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_measure_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="could not measure zhang-eccv16"):
+        measure_together(
+            2, method="zhang-eccv16", weights=str(tmp_path), batch_size=1, boxes=0, precision="32", repeats=1
+        )
 
 
 @pytest.mark.parametrize("method", [name for name, card in methods().items() if card.trainable])
