@@ -342,11 +342,11 @@ def doctor(as_json: AsJson = False) -> None:
 LIGHTNING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-def _lightning(context: typer.Context) -> None:
+def _lightning() -> None:
     """Hand the whole command line to LightningCLI."""
-    from bench.lightning_cli import run_lightning
+    from bench.lightning_cli import run_command_line
 
-    run_lightning([str(context.info_name), *context.args])
+    run_command_line()
 
 
 for _name, _help in {

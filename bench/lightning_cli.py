@@ -1,5 +1,8 @@
 """Lightning's own command line over our classes: any part is swapped by `class_path`, from YAML or an option."""
 
+import logging
+import sys
+import warnings
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,11 +30,32 @@ class ColorbenchCLI(LightningCLI):
             given["crop_size"] = wanted
 
 
+def run_command_line() -> None:
+    """Run the subcommand of this process's own command line.
+
+    The ids in it are replaced in `sys.argv` itself, from which Lightning starts the processes of further devices.
+    """
+    sys.argv[1:] = _expand_ids(sys.argv[1:])
+    quiet_advice()
+    run_lightning(None)
+
+
+def quiet_advice() -> None:
+    """Leave out what Lightning says about its own deprecations and about services that it sells."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_no_advice)
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "Tip: For seamless cloud" not in record.getMessage()
+
+
 def run_lightning(args: ArgsType) -> Any:
     """Run `fit`, `validate`, `test` or `predict` with LightningCLI.
 
     Args:
-        args: the subcommand and its options; `--model ID` and `--data ID` take ids of the catalog too.
+        args: the subcommand and its options; `--model ID` and `--data ID` take ids of the catalog too. None takes those
+            of the process.
     """
     restrict_imports()
     return ColorbenchCLI(
