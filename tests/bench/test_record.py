@@ -69,6 +69,7 @@ def build(rows: Sequence[Row], **changes: Any) -> RunRecord:
         "processes": 1,
         "started": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
         "seconds": 7.0,
+        "computed": 14,
         "peak_memory_mb": 12.5,
     }
     return build_record(**{**facts, **changes})
