@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, TypeVar
 
 import jsonargparse
@@ -49,7 +50,7 @@ def instantiate(tree: Tree, kind: type[Built]) -> Built:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "object", required=True)
     try:
-        parsed = parser.parse_object({"object": tree})
+        parsed = parser.parse_object({"object": deepcopy(tree)})  # which it would change
         built: Any = parser.instantiate(parsed).object
     except (jsonargparse.ArgumentError, ValueError, TypeError, ImportError) as error:
         raise UsageError(f"cannot build {tree.get('class_path', tree)!r}: {error}") from error

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from bench import training
+from bench.build import build_data
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, UsageError
 from bench.interrupt import Interrupted
@@ -130,6 +131,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_another_training_in_the_same_folder_is_refused(changed: str, trained: Path) -> None:
     with pytest.raises(UsageError, match=rf"\b{changed} was .*give another --out"):
         train("zhang-eccv16", options(trained, **OTHERWISE[changed]))
+
+
+@pytest.mark.parametrize("dataset", ["demo-training", "synthetic"])
+def test_building_leaves_the_tree_as_it_was(dataset: str) -> None:
+    tree = data_tree(dataset)
+    build_data(tree)
+    assert tree == data_tree(dataset)
 
 
 def test_moved_photos_are_the_same_photos(tmp_path: Path) -> None:
