@@ -43,11 +43,16 @@ class FidelityMaps:
         return error_to_psnr(int(error.sum(dtype=torch.int64)), 3 * error.numel())
 
     def ssim_of(self, index: int, box: PixelBox | None = None) -> float | None:
-        """Return the SSIM of picture `index`, or of a box in it; None where no window fits in."""
+        """Return the SSIM of picture `index`, or of a box in it; None where no window fits in.
+
+        Rows are summed each by itself and then exactly: a mean over all at once hangs, in its last digit, on how many
+        threads share it.
+        """
         left, top, right, bottom = box or self._whole()
         if min(right - left, bottom - top) < WINDOW:
             return None
-        return float(self.ssim[index, top : bottom - WINDOW + 1, left : right - WINDOW + 1].mean())
+        windows = self.ssim[index, top : bottom - WINDOW + 1, left : right - WINDOW + 1]
+        return math.fsum(windows.sum(dim=-1).tolist()) / windows.numel()
 
     def _whole(self) -> PixelBox:
         height, width = self.squared_error.shape[-2:]

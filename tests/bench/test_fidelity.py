@@ -205,3 +205,18 @@ def test_real_photos_score_as_in_scikit_image(shared: Path) -> None:
         maps = compare_pictures(prediction, truth)
         assert maps.psnr_of(0) == pytest.approx(reference_psnr(prediction[0], truth[0]), abs=1e-9)
         assert maps.ssim_of(0) == pytest.approx(reference_ssim(prediction[0], truth[0]), abs=1e-9)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction, truth = torch.randint(0, 256, (2, 1, 3, 300, 300), dtype=torch.uint8, generator=generator)
+    threads = torch.get_num_threads()
+    scores = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            maps = compare_pictures(prediction, truth)
+            scores.append((maps.psnr_of(0), maps.ssim_of(0), maps.ssim_of(0, (3, 5, 290, 280))))
+    finally:
+        torch.set_num_threads(threads)
+    assert scores[0] == scores[1] == scores[2]
