@@ -20,10 +20,9 @@ from bench.ranking import DEFAULT_SORT, LEVELS, Board, Cell, Entry, columns_of, 
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Metric
 from bench.tables import table_to_csv
+from bench.terminal import PLAIN_WIDTH, visible, widen
 
-PLAIN_WIDTH = 400
 MISSING = "—"
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -110,22 +109,6 @@ def write_leaderboards(out: Path) -> None:
         boards = rank_records(read_records([out]))
         for form in ("md", "csv", "html"):
             atomic_write(out / f"leaderboard.{form}", FORMATS[form](boards))
-
-
-def widen(console: Console) -> Console:
-    """Let a console that is no terminal be as wide as any table, so that nothing in a file is wrapped; return it."""
-    if not console.is_terminal:
-        console.width = max(console.width, PLAIN_WIDTH)
-    return console
-
-
-def visible(text: str) -> str:
-    r"""Return text without control characters and marks that turn the writing direction.
-
-    >>> visible("a\x1b[31mb")
-    'a�[31mb'
-    """
-    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def escape_markdown(text: str) -> str:

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import catalog
-from bench.leaderboard import PLAIN_WIDTH, widen
 from bench.scoring.metrics import METRICS
+from bench.terminal import PLAIN_WIDTH, widen
 from datamodules.protocol import PROTOCOLS
 
 Entry = dict[str, Any]

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from bench.errors import CommandError, MissingError
 from bench.files import path_below
-from bench.leaderboard import read_record, record_paths, visible, widen
+from bench.leaderboard import read_record, record_paths
 from bench.rows import Row, RowError, read_rows
+from bench.terminal import visible, widen
 
 MOST_FAILURES = 10
 

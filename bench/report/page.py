@@ -15,11 +15,12 @@ from markupsafe import Markup
 
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.leaderboard import captions, format_score, read_record, record_paths, visible
+from bench.leaderboard import captions, format_score, read_record, record_paths
 from bench.ranking import Board, Cell, rank_records
 from bench.record import RunRecord
 from bench.report.gallery import Gallery, galleries
 from bench.rows import read_rows
+from bench.terminal import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FAILURES = 50

@@ -25,12 +25,12 @@ from bench.leaderboard import (
     to_json,
     to_markdown,
     to_text,
-    visible,
     write_leaderboards,
 )
 from bench.ranking import Cell, rank_records, to_frame
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
+from bench.terminal import visible
 
 Finish = Callable[..., RunRecord]
 
