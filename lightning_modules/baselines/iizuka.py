@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from datamodules.types import ColorBatch, GrayBatch
 from lightning_modules.base import Colorizer
+from lightning_modules.losses.global_batch import mean_count
 from lightning_modules.networks.iizuka import AB_SCALE, IizukaNet
 
 UNKNOWN = -1
@@ -34,7 +35,7 @@ def scene_loss(logits: Tensor, label: Tensor) -> Tensor:
         raise ValueError(
             f"label {int(label.max())} in a network of {logits.shape[1]} classes: set `classes` to the dataset's number"
         )
-    known = (label != UNKNOWN).sum().clamp(min=1)
+    known = mean_count((label != UNKNOWN).sum())
     return functional.cross_entropy(logits.float(), label, ignore_index=UNKNOWN, reduction="sum") / known
 
 

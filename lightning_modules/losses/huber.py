@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.losses.global_batch import mean_count
+
 CHROMA_SCALE = 110.0
 GRAY_RANGE = 10.0
 
@@ -49,10 +51,10 @@ def colorful(truth: Tensor, least_range: float = GRAY_RANGE) -> Tensor:
 
 
 def mean_over(loss: nn.Module, keep: Tensor, chroma: Tensor, truth: Tensor) -> Tensor:
-    """Return a loss over some pictures of a batch.
+    """Return a loss over some pictures of a batch, normalised by how many are kept in all training processes.
 
     Args:
-        loss: from (B, 2, H, W) chroma and truth to a scalar.
+        loss: from (B, 2, H, W) chroma and truth to a scalar, a mean over pictures.
         keep: (B,) bool, which pictures count.
         chroma: (B, 2, H, W) in CIE units.
         truth: the same.
@@ -60,7 +62,9 @@ def mean_over(loss: nn.Module, keep: Tensor, chroma: Tensor, truth: Tensor) -> T
     Returns:
         A scalar; 0, with a gradient of zeros, where no picture is kept.
     """
-    if not keep.any():
+    kept = keep.sum()
+    total = mean_count(kept)
+    if not kept:
         return chroma.sum() * 0.0
     result: Tensor = loss(chroma[keep], truth[keep])
-    return result
+    return result * (kept / total)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses.ab_bins import soft_encode
+from lightning_modules.losses.global_batch import mean_count
 
 GRAY_LIMIT = 5.0
 """A picture is grey, and teaches nothing, where no |a*| or |b*| of it is above this."""
@@ -56,7 +57,8 @@ def rebalanced_cross_entropy(
         sigma: of their Gaussian, in CIE units.
 
     Returns:
-        The rebalanced and the plain cross-entropy, in nat: means over the pixels that count, 0 where none does.
+        The rebalanced and the plain cross-entropy, in nat: means over the pixels that count in all training processes,
+        0 where none does.
 
     Source:
         Zhang et al. 2016, equation 2.
@@ -64,6 +66,6 @@ def rebalanced_cross_entropy(
     index, share = soft_encode(chroma, bins, neighbours, sigma)
     surprise = -(logits.float().log_softmax(dim=1).gather(1, index) * share).sum(dim=1)
     counted = not_gray(chroma)[:, None, None].expand_as(surprise)
-    total = counted.sum().clamp(min=1)
+    total = mean_count(counted.sum())
     plain = torch.where(counted, surprise, 0)
     return (plain * weights[index[:, 0]]).sum() / total, plain.sum() / total

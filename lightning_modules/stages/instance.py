@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from datamodules.types import Boxes, ColorBatch, GrayBatch
 from lightning_modules.base import Colorizer
+from lightning_modules.losses.global_batch import mean_count
 from lightning_modules.losses.huber import HuberLoss, colorful, mean_over
 from lightning_modules.networks.boxtables import Corners, box_table
 
@@ -117,7 +118,11 @@ def require_crops(gray: GrayBatch) -> None:
 
 
 def idle_loss(network: nn.Module) -> Tensor:
-    """Return a loss of 0 that reaches every trained parameter, for a batch from which there is nothing to learn."""
+    """Return a loss of 0 that reaches every trained parameter, for a batch from which there is nothing to learn.
+
+    The other training processes are told of the nothing, as `mean_over` tells them of what is kept.
+    """
+    mean_count(0)
     trained = [parameter.sum() * 0.0 for parameter in network.parameters() if parameter.requires_grad]
     return torch.stack(trained).sum()
 
