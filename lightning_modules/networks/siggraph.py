@@ -21,6 +21,11 @@ Tap = Callable[[str, Tensor], Tensor]
 """Is called with the name of each map and the map; what it returns takes the map's place."""
 
 
+def untapped(_: str, feature: Tensor) -> Tensor:
+    """Leave every map as it is: the `Tap` of a network that is used alone."""
+    return feature
+
+
 class SiggraphTrunk(nn.Module):
     """Hold the layers that the networks for picture, instance and fusion have in common, under the authors' names.
 
@@ -28,8 +33,8 @@ class SiggraphTrunk(nn.Module):
 
     Args:
         width: multiplies all channel counts (at least 4 remain) but those of the two heads.
-        classes: outputs of the class head; the authors' 23 x 23 grid has 529. No objective here uses the head: it is
-            there for the authors' weights and takes no gradient, so that distributed training waits for none.
+        classes: outputs of the class head; the authors' 23 x 23 grid has 529. The head takes no gradient, so that
+            distributed training waits for none, until a method whose objective uses it says otherwise.
         mask_center: the hint mask of a pixel without a hint is `-mask_center`; 0 for the weights of Zhang et al.
 
     Convention:
@@ -66,17 +71,22 @@ class SiggraphTrunk(nn.Module):
         self.model_class = nn.Sequential(nn.Conv2d(c256, classes, 1)).requires_grad_(False)
         self.model_out = nn.Sequential(nn.Conv2d(c128, 2, 1), nn.Tanh())
 
-    def trace(self, light: Tensor, tap: Tap) -> Tensor:
+    def trace(self, light: Tensor, tap: Tap, guide: Tensor | None = None) -> Tensor:
         """Colour light, with `tap` between the blocks.
 
         Args:
             light: (B, 1, H, W), L* in [0, 100].
             tap: is called at the 13 `MAPS` in their order.
+            guide: see `planes`.
 
         Returns:
             (B, 2, H, W) a* and b*, within -110 and 110.
         """
-        conv1_2 = tap("conv1_2", self.model1(self.planes(light)))
+        return self.decode(*self.encode(self.planes(light, guide), tap), tap)
+
+    def encode(self, planes: Tensor, tap: Tap) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the maps that the decoder needs: conv1_2, conv2_2 and conv8_3, the one that the class head reads."""
+        conv1_2 = tap("conv1_2", self.model1(planes))
         conv2_2 = tap("conv2_2", self.model2(conv1_2[:, :, ::2, ::2]))
         conv3_3 = tap("conv3_3", self.model3(conv2_2[:, :, ::2, ::2]))
         conv4_3 = tap("conv4_3", self.model4(conv3_3[:, :, ::2, ::2]))
@@ -84,7 +94,10 @@ class SiggraphTrunk(nn.Module):
         conv6_3 = tap("conv6_3", self.model6(conv5_3))
         conv7_3 = tap("conv7_3", self.model7(conv6_3))
         conv8_up = tap("conv8_up", _add_cut(self.model8up(conv7_3), self.model3short8(conv3_3)))
-        conv8_3 = tap("conv8_3", self.model8(conv8_up))
+        return conv1_2, conv2_2, tap("conv8_3", self.model8(conv8_up))
+
+    def decode(self, conv1_2: Tensor, conv2_2: Tensor, conv8_3: Tensor, tap: Tap) -> Tensor:
+        """Return the chroma, (B, 2, H, W) in CIE units, of what `encode` returns."""
         conv9_up = tap("conv9_up", _add_cut(self.model9up(conv8_3), self.model2short9(conv2_2)))
         conv9_3 = tap("conv9_3", self.model9(conv9_up))
         conv10_up = tap("conv10_up", _add_cut(self.model10up(conv9_3), self.model1short10(conv1_2)))
@@ -92,14 +105,20 @@ class SiggraphTrunk(nn.Module):
         chroma: Tensor = self.model_out(conv10_2) * CHROMA_SCALE
         return chroma
 
-    def planes(self, light: Tensor) -> Tensor:
-        """Return the (B, 4, H, W) input of the authors: light in [-0.5, 0.5], two planes without hints, their mask.
+    def planes(self, light: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Return the (B, 4, H, W) input of the authors: light in [-0.5, 0.5], a* and b* of the hints, their mask.
 
         In channels-last order, which all later maps keep and convolutions on a CPU are faster in.
+
+        Args:
+            light: (B, 1, H, W), L* in [0, 100].
+            guide: (B, 3, H, W), a* and b* of the hints in CIE units, 0 elsewhere, and their mask of ones and zeros;
+                None for no hints.
         """
-        batch, _, height, width = light.shape
-        hints = light.new_zeros(batch, 2, height, width)
-        mask = light.new_full((batch, 1, height, width), -self.mask_center)
+        if guide is None:
+            batch, _, height, width = light.shape
+            guide = light.new_zeros(batch, 3, height, width)
+        hints, mask = guide[:, :2] / CHROMA_SCALE, guide[:, 2:] - self.mask_center
         planes = torch.cat([(light - 50.0) / 100.0, hints, mask], dim=1)
         return planes.contiguous(memory_format=torch.channels_last)
 
@@ -119,9 +138,29 @@ class SiggraphNet(SiggraphTrunk):
         super().__init__(width, classes, mask_center)
         init_weights(self, 0.02 / width**0.5)
 
-    def forward(self, light: Tensor) -> Tensor:
-        """Return the chroma, (B, 2, H, W) in CIE units, of light, (B, 1, H, W) with L* in [0, 100]."""
-        return self.trace(light, lambda _, feature: feature)
+    def forward(self, light: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Return the chroma, (B, 2, H, W) in CIE units, of light, (B, 1, H, W) with L* in [0, 100], and hints.
+
+        For the hints see `planes`.
+        """
+        return self.trace(light, untapped, guide)
+
+    def both_heads(self, light: Tensor, guide: Tensor | None, *, classify: bool) -> tuple[Tensor, Tensor]:
+        """Return chroma and the class head's logits, for a training in which only one of them teaches the trunk.
+
+        Args:
+            light: (B, 1, H, W), L* in [0, 100].
+            guide: hints, see `planes`; None for none.
+            classify: let the logits teach what they are computed from, and the chroma only the layers behind it; else
+                the chroma teaches everything, and the logits only their own layer.
+
+        Returns:
+            (B, 2, H, W) in CIE units, and (B, classes, H / 4, W / 4), rounded up.
+        """
+        maps = self.encode(self.planes(light, guide), untapped)
+        conv1_2, conv2_2, conv8_3 = [each.detach() for each in maps] if classify else maps
+        logits: Tensor = self.model_class(maps[2]) if classify else self.classify(conv8_3)
+        return self.decode(conv1_2, conv2_2, conv8_3, untapped), logits
 
     def features(self, light: Tensor) -> dict[str, Tensor]:
         """Return the 13 `MAPS` of instance crops as the fusion wants them.
