@@ -61,13 +61,6 @@ class Colorizer(pl.LightningModule):
     def inherit(self, loaded: frozenset[str]) -> None:
         """Fill networks that no weights were loaded for from those named in `loaded`, before training begins."""
 
-    def adopt(self, name: str, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return the state of a network that another method trained as this method's network `name` can load it.
-
-        As it is, unless the method knows better, such as a regression that begins from a classification.
-        """
-        return state
-
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
         """Learn from the training photos what gradient descent does not: colour banks, priors."""
 
