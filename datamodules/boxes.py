@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from datamodules.photos import Annotation
 from datamodules.protocol import CropBox
@@ -59,6 +61,45 @@ def select_best(boxes: Boxes, max_boxes: int) -> Boxes:
         return boxes
     best = torch.argsort(boxes.score, descending=True, stable=True)[:max_boxes].sort().values
     return boxes.select(best[torch.argsort(boxes.score[best], stable=True)])
+
+
+def crop_boxes_to(boxes: Boxes, part: tuple[float, float, float, float]) -> Boxes:
+    """Return the boxes that reach into a part of their picture, clipped to it; the others are left out.
+
+    Convention:
+        The part becomes the picture: its size is rounded to whole pixels, and boxes are scaled with it. Masks take the
+        nearest pixel.
+
+    Args:
+        boxes: of the whole picture.
+        part: left, top, right, bottom as shares of the picture, in [0, 1].
+    """
+    height, width = boxes.image_size
+    left, top, right, bottom = part
+    size = (max(1, round(height * (bottom - top))), max(1, round(width * (right - left))))
+    scale = torch.tensor([size[1] / (right - left) / width, size[0] / (bottom - top) / height] * 2, dtype=torch.float64)
+    origin = torch.tensor([left * width, top * height] * 2, dtype=torch.float64)
+    limit = torch.tensor([size[1], size[0]] * 2, dtype=torch.float64)
+    xyxy = torch.minimum(((boxes.xyxy.double() - origin) * scale).clamp(min=0), limit).float()
+    mask = boxes.mask
+    if mask is not None:
+        mask = mask[:, nearest(height, top, bottom, size[0])][:, :, nearest(width, left, right, size[1])]
+    inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+    return replace(boxes, xyxy=xyxy, mask=mask, image_size=size).select(inside)
+
+
+def nearest(length: int, low: float, high: float, count: int) -> Tensor:
+    """Return which of `length` pixels lie under the centres of `count` that share the stretch from `low` to `high`."""
+    centres = low + (torch.arange(count, dtype=torch.float64) + 0.5) / count * (high - low)
+    return (centres * length).long().clamp(max=length - 1)
+
+
+def mirror_boxes(boxes: Boxes) -> Boxes:
+    """Exchange left and right."""
+    left, top, right, bottom = boxes.xyxy.unbind(1)
+    width = boxes.image_size[1]
+    mask = None if boxes.mask is None else boxes.mask.flip(-1)
+    return replace(boxes, xyxy=torch.stack([width - right, top, width - left, bottom], 1), mask=mask)
 
 
 def cut_box(xyxy: Iterable[float], image_size: tuple[int, int]) -> CropBox:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from datamodules.augmentation import Augmentation
 from datamodules.boxfile import BoxFile, read_boxes
 from datamodules.loaders import TrainingLoader
 from datamodules.photo_dataset import BoxChoice, Collate, PhotoDataset, Reading, Sample
@@ -31,6 +33,11 @@ class PhotoDataModule(pl.LightningDataModule):
     Args:
         protocol: id of the evaluation protocol.
         train_size: side of training and validation pictures, with the protocol's geometry; None for the protocol's.
+        train_crop: side of the square that is cut from those, at random in training, centred in validation; None for
+            all of it. Boxes are clipped to it and those outside dropped; it goes with no `crop_size`.
+        train_crop_area: least and largest share of the picture that is cut and stretched to `train_crop` in training,
+            such as [0.08, 1.0]; None cuts pixels as they are.
+        flip: mirror every other training picture with its boxes and crops.
         boxes: a box file or COCO file to take the boxes from; None for the annotations of the source.
         max_boxes: boxes of a photo that are kept.
         box_choice: in training, the best boxes or as many drawn by (seed, epoch, key). Else always the best.
@@ -56,6 +63,9 @@ class PhotoDataModule(pl.LightningDataModule):
         *,
         protocol: str = "stretch256-v1",
         train_size: int | None = None,
+        train_crop: int | None = None,
+        train_crop_area: tuple[float, float] | None = None,
+        flip: bool = False,
         boxes: str | None = None,
         max_boxes: int = 8,
         box_choice: BoxChoice = "best",
@@ -72,6 +82,8 @@ class PhotoDataModule(pl.LightningDataModule):
         super().__init__()
         self.protocol = find_protocol(protocol)
         self.train_size = train_size
+        varied = flip or train_crop is not None or train_crop_area is not None
+        self.augmentation = Augmentation(train_crop, train_crop_area, flip, drawn=True) if varied else None
         self.boxes = boxes
         self.max_boxes = max_boxes
         self.box_choice: BoxChoice = box_choice
@@ -143,7 +155,11 @@ class PhotoDataModule(pl.LightningDataModule):
         """Return the photos that are trained or validated on; with `cache` the same object as before."""
         training = self.protocol if self.train_size is None else self.protocol.resized(self.train_size)
         choice: BoxChoice = self.box_choice if split == "train" else "best"
+        self.check_crop(training)
         reading = self.reading(training, choice, replace=True, with_box=self.boxes_only, cache=self.cache)
+        if self.augmentation is not None:
+            varied = self.augmentation if split == "train" else self.augmentation.centred()
+            reading = replace(reading, augmentation=varied)
         if (split, reading) in self._kept:
             return self._kept[split, reading]
         if training.size is None and self.batch_size > 1:
@@ -156,6 +172,23 @@ class PhotoDataModule(pl.LightningDataModule):
         if self.cache:
             self._kept[split, reading] = dataset
         return dataset
+
+    def check_crop(self, training: Protocol) -> None:
+        """Refuse crops that cannot be cut.
+
+        Raises:
+            ValueError: Pictures are smaller than `train_crop`, or there are instance crops beside it.
+        """
+        side = None if self.augmentation is None else self.augmentation.crop
+        if side is None:
+            return
+        if self.crop_size is not None:
+            raise ValueError(
+                f"train_crop {side} would cut through the instances whose crops are wanted: leave it out of the stages "
+                "that look at instance crops"
+            )
+        if not 0 < side <= (training.size or 0):
+            raise ValueError(f"train_crop is {side}, pictures are {training.size}: give a train_size of at least that")
 
     def with_boxes(self, photos: Sequence[Photo]) -> Sequence[Photo]:
         """Leave out photos without a box, where that is wanted."""
@@ -209,7 +242,7 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def collate(self, dataset: PhotoDataset) -> Collate:
         """Return what makes the batches of a dataset."""
-        return Collate(dataset.reading.protocol.size, self.crop_size)
+        return Collate(dataset.reading.side, self.crop_size)
 
 
 def any_box(photo: Photo | None) -> bool:

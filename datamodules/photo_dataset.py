@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.augmentation import Augmentation
 from datamodules.boxes import annotations_to_boxes, crop_boxes, select_best
 from datamodules.boxfile import BoxFile
 from datamodules.color import rgb8_to_lab
@@ -21,6 +22,9 @@ from datamodules.protocol import Protocol
 from datamodules.types import Boxes, ColorBatch, Failure, GrayBatch
 
 BoxChoice = Literal["best", "random"]
+
+VARIATION = 1
+"""Parts the random numbers that crop and mirror from those that draw boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Reading:
         seed: of the draw.
         replace: take the next readable photo for one that is broken, with a warning; else it becomes a `Failure`.
         with_box: pass over photos without a box as well.
+        augmentation: how pictures are cropped and mirrored, by (seed, epoch, key); boxes are chosen before.
         cache: keep what was read in memory, as 8-bit pictures and crops; with `random` the crops of all boxes.
     """
 
@@ -46,6 +51,13 @@ class Reading:
     replace: bool = False
     with_box: bool = False
     cache: bool = False
+    augmentation: Augmentation | None = None
+
+    @property
+    def side(self) -> int | None:
+        """Side of the pictures; None where they keep their own."""
+        cropped = None if self.augmentation is None else self.augmentation.crop
+        return self.protocol.size if cropped is None else cropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,7 @@ class PhotoDataset(Dataset[Sample | Failure]):
                 continue
             found = self.sample(photo, epoch)
             if not self.reading.replace or self.usable(found):
-                return found
+                return self.varied(found, epoch)
             self.passed_over.add(photo.key)
         raise ValueError(f"none of the {len(self)} training photos can be used: they are broken or have no box")
 
@@ -158,10 +170,27 @@ class PhotoDataset(Dataset[Sample | Failure]):
 
     def draw(self, count: int, key: str, epoch: int) -> Tensor:
         """Draw up to `max_boxes` of `count` boxes, in ascending order, by seed, epoch and key alone."""
-        name = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
-        random = np.random.default_rng([self.reading.seed, epoch, name])
-        drawn = random.permutation(count)[: self.reading.max_boxes]
+        drawn = self.random(key, epoch).permutation(count)[: self.reading.max_boxes]
         return torch.from_numpy(np.sort(drawn))
+
+    def varied(self, found: Sample | Failure, epoch: int) -> Sample | Failure:
+        """Crop and mirror a picture by seed, epoch and key alone."""
+        augmentation = self.reading.augmentation
+        if augmentation is None or isinstance(found, Failure):
+            return found
+        height, width = found.rgb.shape[-2:]
+        view = augmentation.view(height, width, self.random(found.key, epoch, VARIATION))
+        return replace(
+            found,
+            rgb=view.picture(found.rgb, augmentation.crop),
+            boxes=view.boxes(found.boxes, (height, width)),
+            crops=found.crops.flip(-1) if view.mirrored and found.crops is not None else found.crops,
+        )
+
+    def random(self, key: str, epoch: int, *purpose: int) -> np.random.Generator:
+        """Return random numbers that follow from seed, epoch, key and purpose alone."""
+        name = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+        return np.random.default_rng([self.reading.seed, epoch, name, *purpose])
 
     def crops(self, picture: Image.Image, boxes: Boxes) -> Tensor | None:
         """Cut the boxes from what the protocol keeps of a photo, before its resize."""
