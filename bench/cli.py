@@ -139,23 +139,35 @@ def train(
     batch_size: BatchSize = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="At most so many steps a stage.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the model, after the recipe's; may be repeated."),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Begin from this training or import: stages that it holds as trained are taken over; where it holds "
+            "none, stages begin from its networks of the same name."
+        ),
+    ] = None,
     logger: Loggers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
 ) -> None:
     """Train every stage of a method in order; started again with the same --out, it goes on where it was."""
     from bench.catalog import known, methods
     from bench.plan import Places, training_tree
-    from bench.recipe import load_recipe
+    from bench.recipe import load_recipe, parse_settings
 
     known("method", method, methods())
     tree = training_tree(data, Places(Path(), data_root))
-    loaded = load_recipe(recipe)
+    loaded, given = load_recipe(recipe), parse_settings(settings or ())
+    loaded.with_settings(given, methods()[method].stages)
     from bench.training import TrainingOptions
     from bench.training import train as train_method
 
     folder = out or Path("colorbench-trained") / method
     options = TrainingOptions(
-        folder, tree, loaded, seed, devices, precision.value, batch_size, max_steps, _loggers(logger)
+        folder, tree, loaded, seed, devices, precision.value, batch_size, max_steps, _loggers(logger), given, init
     )
     typer.echo(f"weights: {train_method(method, options)}")
 

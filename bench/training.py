@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import Tensor, nn
+from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 
 from bench import catalog
 from bench.build import build_data, build_method, data_errors
@@ -18,13 +19,15 @@ from bench.catalog import Tree
 from bench.errors import CommandError, UsageError
 from bench.execute import quiet_lightning
 from bench.files import atomic_write
+from bench.inheritance import TAKEN, await_taken, check_taken, find_start, load_trained, take_over, trained_stages
+from bench.manifest import MANIFEST
 from bench.panels import PanelCallback
 from bench.plan import portable
 from bench.progress import Advance, progress, say
 from bench.provenance import canonical_digest
-from bench.recipe import Recipe
+from bench.recipe import Recipe, setting_names
 from bench.tracking import training_loggers
-from bench.weights import load_manifest, load_networks, save_weights
+from bench.weights import load_manifest, save_weights, weights_digest
 from datamodules.photo_data import PhotoDataModule
 from datamodules.types import ColorBatch
 from lightning_modules.base import Colorizer
@@ -41,6 +44,11 @@ class TrainingOptions:
         data: `class_path` tree of the training photos.
         max_steps: at most so many steps a stage; None for the recipe's.
         loggers: dashboards beside the curves in CSV; `none` alone leaves these, validation and panels out too.
+        settings: of the model, by name, after those of the recipe; each must be one that a stage of the method has.
+        init: folder to begin from. Stages of the method that it holds as trained count as trained and are copied to
+            `out`; the others then begin as they do after them. Where it holds none of the stages as trained, every
+            stage begins from the networks of the same names that it has and that earlier stages did not leave in `out`.
+            What a stage still lacks it takes from what it has by `Colorizer.inherit`. A network that is found must fit.
     """
 
     out: Path
@@ -52,6 +60,8 @@ class TrainingOptions:
     batch_size: int | None = None
     max_steps: int | None = None
     loggers: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    init: Path | None = None
 
 
 class StopOnNaN(pl.Callback):
@@ -124,13 +134,46 @@ def train(method: str, options: TrainingOptions) -> Path:
     stages = catalog.methods()[method].stages
     if not stages:
         raise UsageError(f"{method} learns nothing: it needs no training")
+    options = replace(options, recipe=options.recipe.with_settings(options.settings, stages))
+    _check_built(stages, options)
+    taken = _take_over(stages, options)
+    if taken:
+        options = replace(options, init=None)
     for position, stage in enumerate(stages, 1):
         if _is_done(stage, options):
-            say(f"{stage}: trained already, in {options.out / 'weights'}")
+            rank_zero_only(say)(f"{stage}: trained already, in {options.out / 'weights'}")
             continue
         title = f"{stage} (stage {position} of {len(stages)})" if len(stages) > 1 else stage
         train_stage(stage, title, options)
     return options.out / "weights"
+
+
+def _check_built(stages: Sequence[str], options: TrainingOptions) -> None:
+    """Build every stage without memory, so that a wrong setting of the last is not found after the first has run."""
+    for stage in stages:
+        with torch.device("meta"):
+            build_method(options.recipe.tree(stage))
+
+
+def _take_over(stages: Sequence[str], options: TrainingOptions) -> list[str]:
+    """Bring the stages that `init` holds as trained to `out`, by the first process; return their names."""
+    start = None if options.init is None else find_start(options.init)
+    taken = trained_stages(start, stages)
+    out = options.out / "weights"
+    if start is None or not taken:
+        return []
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it from the environment
+        await_taken(taken, out)
+        return taken
+    held = load_manifest(out).training if (out / MANIFEST).is_file() else {}
+    for stage in taken:
+        if stage not in held:
+            take_over(stage, options.recipe.tree(stage), start, out)
+        elif TAKEN in held[stage]:
+            check_taken(stage, out, start)
+        else:
+            raise UsageError(f"{out} holds {stage} from a training of its own; give another --out, or no --init")
+    return taken
 
 
 def portable_tree(tree: Tree) -> Tree:
@@ -146,7 +189,7 @@ def portable_tree(tree: Tree) -> Tree:
 
 def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
     """Return what a stage's training depends on, as plain values that are kept with its weights."""
-    settings = options.recipe.stage(stage)
+    settings, tree = options.recipe.stage(stage), options.recipe.tree(stage)
     steps = min(settings.steps, options.max_steps or settings.steps)
     batch_size = options.batch_size or settings.batch_size or options.recipe.batch_size
     if batch_size % options.devices:
@@ -155,7 +198,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         )
     return {
         "recipe": options.recipe.id,
-        "model": canonical_digest(options.recipe.tree(stage)),
+        "model": canonical_digest(tree),
         "data": canonical_digest([portable_tree(options.data), options.recipe.train_size, settings.data]),
         "devices": options.devices,
         "steps": steps,
@@ -164,6 +207,8 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "schedule": settings.schedule,
         "seed": options.seed,
         "precision": options.precision,
+        "settings": {key: value for key, value in options.settings.items() if key in set(setting_names(tree))} or None,
+        "init": None if options.init is None else weights_digest(find_start(options.init)),
     }
 
 
@@ -174,7 +219,8 @@ def _is_done(stage: str, options: TrainingOptions) -> bool:
     trained = load_manifest(folder).training.get(stage)
     if trained is None:
         return False
-    _check_same(f"{folder} holds {stage} trained", trained, identity(stage, options))
+    if TAKEN not in trained:
+        _check_same(f"{folder} holds {stage} trained", trained, identity(stage, options))
     return True
 
 
@@ -220,8 +266,8 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     facts = identity(stage, options)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     method = build_method(options.recipe.tree(stage))
-    loaded = _load_trained(method.networks(), options.out / "weights")
-    method.inherit(loaded)
+    start = None if options.init is None else find_start(options.init)
+    method.inherit(load_trained(method.networks(), stage, options.out / "weights", start))
     data = stage_data(stage, method, options)
     checkpoints = options.out / "checkpoints" / stage
     last = checkpoints / "last.ckpt"
@@ -265,13 +311,3 @@ def _trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _load_trained(networks: Mapping[str, nn.Module], folder: Path) -> frozenset[str]:
-    """Load the networks that earlier stages left in `folder`; return their names."""
-    if not (folder / "weights.json").is_file():
-        return frozenset()
-    there = load_manifest(folder).networks
-    kept = {name: network for name, network in networks.items() if name in there}
-    load_networks(kept, folder)
-    return frozenset(kept)

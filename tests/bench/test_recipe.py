@@ -7,7 +7,7 @@ import pytest
 
 from bench import catalog
 from bench.errors import UsageError
-from bench.recipe import load_recipe
+from bench.recipe import load_recipe, parse_settings
 from bench.suite import load_suite
 
 
@@ -73,3 +73,47 @@ def test_unknown_recipe_and_stage() -> None:
         load_recipe("demi")
     with pytest.raises(UsageError, match="does not train 'gray'"):
         load_recipe("demo").stage("gray")
+
+
+def test_settings_reach_every_stage_after_those_of_the_recipe() -> None:
+    stages = ["instcolor-full", "instcolor-fusion"]
+    changed = load_recipe("demo").with_settings({"width": 0.5, "learning_rate": 0.25}, stages)
+    assert _widths(changed.tree("instcolor-fusion")) == [0.5] * 3
+    assert [changed.stage(stage).learning_rate for stage in stages] == [0.25] * 2
+    assert changed.tree("instcolor-full")["init_args"]["learning_rate"] == 0.25
+    assert changed.stage("zhang-eccv16") == load_recipe("demo").stage("zhang-eccv16")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"widht": 1}, "no setting of zhang-eccv16 is called 'widht'; did you mean width"),
+        ({"network": 1}, "no setting of zhang-eccv16 is called 'network'"),
+        ({"class_path": "x"}, "no setting of zhang-eccv16 is called 'class_path'"),
+        ({"learning_rate": -1}, "--set: .*learning_rate: Input should be greater than 0"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        load_recipe("demo").with_settings(settings, ["zhang-eccv16"])
+
+
+def test_settings_are_yaml_scalars() -> None:
+    given = ["width=0.25", "learning_rate=1e-3", "rebalance=false", "optimizer=adam", "size=null", "note=a=b", "n=3"]
+    values = {"width": 0.25, "learning_rate": 1e-3, "rebalance": False, "optimizer": "adam", "size": None}
+    assert parse_settings(given) == {**values, "note": "a=b", "n": 3}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["width"], "names no value: give KEY=VALUE"),
+        (["=1"], "names no value"),
+        (["width=1", "width=2"], "--set width is given twice"),
+        (["width={a: 1}"], "is a mapping"),
+        (["width=[1"], "--set width is not YAML"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_named(given: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_settings(given)

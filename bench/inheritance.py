@@ -1,0 +1,121 @@
+"""What a training begins from: the stages and networks of another one, or of an import, that `--init` names."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from bench.build import build_method
+from bench.catalog import Tree
+from bench.errors import CommandError, MissingError, UsageError
+from bench.manifest import MANIFEST, load_manifest, load_networks, save_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TAKEN = "taken_over"
+"""Key, in what a manifest says of a stage, under which the digests of its networks stand if `--init` brought them."""
+
+
+def find_start(folder: Path) -> Path:
+    """Return the folder with `weights.json` that is meant by the folder of a training, of its weights or of an import.
+
+    Raises:
+        MissingError: There is none.
+    """
+    for place in (folder, folder / "weights"):
+        if (place / MANIFEST).is_file():
+            return place
+    raise MissingError(f"{folder} holds no {MANIFEST}: give --init the --out of a training, or the folder of an import")
+
+
+def trained_stages(start: Path | None, stages: Sequence[str]) -> list[str]:
+    """Return those stages of a method that the folder `start` holds as trained."""
+    return [] if start is None else [stage for stage in stages if stage in load_manifest(start).training]
+
+
+def take_over(stage: str, tree: Tree, start: Path, out: Path) -> None:
+    """Copy the networks of a trained stage from `start` to `out`, with what they were trained with and their digests.
+
+    Args:
+        stage: its id.
+        tree: builds the stage as it would be trained here; the networks must fit it.
+        start: a weights folder that holds the stage as trained.
+        out: a weights folder, made if it is not there.
+
+    Raises:
+        UsageError: A network in `start` does not fit; the message names file, network and tensors.
+    """
+    manifest = load_manifest(start)
+    networks = build_method(tree).networks()
+    _load(networks, start, stage)
+    digests: dict[str, JsonValue] = {name: manifest.networks[name].sha256 for name in networks}
+    save_weights(
+        stage, manifest.tree(stage), networks, out, training={**manifest.training[stage], TAKEN: dict(digests)}
+    )
+
+
+def check_taken(stage: str, out: Path, start: Path | None) -> None:
+    """Check that a stage that was taken over came from the folder that is named now.
+
+    Raises:
+        UsageError: It came from other weights.
+    """
+    taken = load_manifest(out).training[stage][TAKEN]
+    if start is None or not isinstance(taken, dict):
+        return
+    there = load_manifest(start).networks
+    if any(name not in there or there[name].sha256 != digest for name, digest in taken.items()):
+        raise UsageError(f"{out} holds {stage} from other weights than those in {start}; give another --out")
+
+
+def await_taken(stages: Sequence[str], out: Path, seconds: float = 600.0) -> None:
+    """Wait, in a process that is not the first, until the first one has taken these stages over.
+
+    Raises:
+        CommandError: It has not within `seconds`.
+    """
+    until = time.monotonic() + seconds
+    while not ((out / MANIFEST).is_file() and set(stages) <= set(load_manifest(out).training)):
+        if time.monotonic() > until:
+            raise CommandError(f"the first process has not brought {', '.join(stages)} to {out} in {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, start: Path | None) -> frozenset[str]:
+    """Load the networks of a stage that earlier stages left in `out`, the others from `start` as far as it has them.
+
+    Args:
+        networks: of the stage, by name.
+        stage: its id.
+        out: the weights folder of this training; it may not be there yet.
+        start: a weights folder to begin from; None where there is none, or where its stages were taken over.
+
+    Returns:
+        The names of the networks that were loaded.
+
+    Raises:
+        UsageError: A network does not fit, or `start` has none of the networks that are left.
+    """
+    left = dict(networks)
+    for folder in (out, start):
+        if folder is None or not (folder / MANIFEST).is_file():
+            continue
+        there = load_manifest(folder).networks
+        found = {name: left.pop(name) for name in networks if name in left and name in there}
+        _load(found, folder, stage)
+    if start is not None and not set(networks) & set(load_manifest(start).networks):
+        raise UsageError(
+            f"{start} holds no network of {stage}: it has {', '.join(load_manifest(start).networks)}, "
+            f"{stage} has {', '.join(networks)}"
+        )
+    return frozenset(networks) - frozenset(left)
+
+
+def _load(networks: Mapping[str, "nn.Module"], folder: Path, stage: str) -> None:
+    try:
+        load_networks(networks, folder)
+    except UsageError as error:
+        raise UsageError(f"{stage} cannot begin from {folder}: {error}") from error
