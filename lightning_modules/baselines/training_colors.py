@@ -28,6 +28,11 @@ def photo_data(datamodule: pl.LightningDataModule) -> PhotoDataModule:
     return datamodule
 
 
+def training_size(datamodule: PhotoDataModule) -> int:
+    """Return the side in pixels of the pictures that are trained on; 256 where photos keep their sizes."""
+    return datamodule.train_size or datamodule.protocol.size or 256
+
+
 def spread(photos: Sequence[Photo], count: int) -> list[str]:
     """Return the keys of at most `count` photos, evenly spread over their order."""
     count = min(count, len(photos))

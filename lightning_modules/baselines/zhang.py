@@ -1,4 +1,4 @@
-"""Colorization as classification, after Zhang, Isola and Efros, ECCV 2016."""
+"""Colorization as classification, and as the regression it was compared with, after Zhang et al., ECCV 2016."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,20 +10,64 @@ from torch.nn import functional
 
 from datamodules.types import ColorBatch, GrayBatch
 from lightning_modules.base import Colorizer
-from lightning_modules.baselines.training_colors import photo_data, read_chromas, spread
+from lightning_modules.baselines.training_colors import photo_data, read_chromas, spread, training_size
 from lightning_modules.losses.ab_bins import ab_bins
 from lightning_modules.losses.color_prior import ColorPrior
+from lightning_modules.losses.euclidean import euclidean_loss
 from lightning_modules.losses.rebalanced import rebalanced_cross_entropy, rebalancing_weights
-from lightning_modules.networks.eccv16 import Eccv16Net
-
-CELL = 4
-"""Pixels of the picture, per axis, that share one distribution."""
-
-PRIOR_SIZE = 64
-"""Side in pixels of the photos that the prior is counted on."""
+from lightning_modules.networks.eccv16 import AB_SCALE, CELL, Eccv16Net, Eccv16RegressionNet
 
 
-class ZhangColorizer(Colorizer):
+def cell_truth(chroma: Tensor) -> Tensor:
+    """Return the top left pixel of each cell of (B, 2, H, W) chroma, as (B, 2, ceil(H / 4), ceil(W / 4)).
+
+    Source:
+        The training network in the authors' repository subsamples; it does not average.
+    """
+    return chroma[..., ::CELL, ::CELL]
+
+
+def enlarged(cells: Tensor, light: Tensor) -> Tensor:
+    """Return the (B, 2, h, w) chroma of cells at the size of the (B, 1, H, W) light, scaled up bilinearly."""
+    height, width = light.shape[-2:]
+    chroma = functional.interpolate(cells, scale_factor=CELL, mode="bilinear", align_corners=False)
+    return chroma[:, :, :height, :width]
+
+
+class ZhangTraining(Colorizer):
+    """Hold the solver that all networks of the paper are trained with.
+
+    Args:
+        input_size: side in pixels that light is resized to; None keeps its size.
+        learning_rate: of Adam, a tenth of it after every `decay_steps`.
+        weight_decay: of Adam.
+        decay_steps: optimiser steps between two drops of the learning rate.
+
+    Source:
+        The solver file in the authors' repository.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int | None = 256,
+        learning_rate: float = 3e-5,
+        weight_decay: float = 1e-3,
+        decay_steps: int = 225_000,
+    ) -> None:
+        super().__init__(input_size=input_size, learning_rate=learning_rate)
+        self.weight_decay = weight_decay
+        self.decay_steps = decay_steps
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam, its learning rate dropping to a tenth every `decay_steps` steps."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.decay_steps, gamma=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class ZhangColorizer(ZhangTraining):
     """Classify each pixel into 313 colours, rare ones weighing more, and take the annealed mean.
 
     Args:
@@ -34,13 +78,10 @@ class ZhangColorizer(Colorizer):
         rebalance: weight pixels by the rarity of their colour; without it all weigh the same.
         uniform: lambda, the part of the uniform distribution in the prior that the weights come from.
         prior_photos: training photos that the prior is counted on, at most.
-        input_size: side in pixels that light is resized to; None keeps its size.
-        learning_rate: of Adam, a tenth of it after every `decay_steps`.
-        weight_decay: of Adam.
-        decay_steps: optimiser steps between two drops of the learning rate.
+        **solver: the size of the light and the optimiser, as in `ZhangTraining`.
 
     Source:
-        Zhang et al. 2016, section 2; the optimiser is that of the solver file in the authors' repository.
+        Zhang et al. 2016, section 2.
     """
 
     bins: Tensor
@@ -55,12 +96,9 @@ class ZhangColorizer(Colorizer):
         rebalance: bool = True,
         uniform: float = 0.5,
         prior_photos: int = 1000,
-        input_size: int | None = 256,
-        learning_rate: float = 3e-5,
-        weight_decay: float = 1e-3,
-        decay_steps: int = 225_000,
+        **solver: Any,
     ) -> None:
-        super().__init__(input_size=input_size, learning_rate=learning_rate)
+        super().__init__(**solver)
         self.network = network
         self.prior = ColorPrior()
         self.temperature = temperature
@@ -69,44 +107,64 @@ class ZhangColorizer(Colorizer):
         self.rebalance = rebalance
         self.uniform = uniform
         self.prior_photos = prior_photos
-        self.weight_decay = weight_decay
-        self.decay_steps = decay_steps
         self.register_buffer("bins", ab_bins(), persistent=False)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """Return the network, and the prior of its training photos."""
-        return {"network": self.network, "prior": self.prior}
+        """Return the network, and where it rebalances the prior of its training photos."""
+        return {"network": self.network, "prior": self.prior} if self.rebalance else {"network": self.network}
 
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
-        """Count the colours of the training photos; where there are none the prior stays as it is."""
-        source = photo_data(datamodule).source("train")
-        if source is not None:
-            keys = spread(source.photos, self.prior_photos)
-            self.prior.learn(chroma for _, chroma in read_chromas(source, keys, PRIOR_SIZE))
+        """Count the truths of cells on the training photos; without photos the prior stays as it is."""
+        data = photo_data(datamodule)
+        source = data.source("train")
+        if source is not None and self.rebalance:
+            photos = read_chromas(source, spread(source.photos, self.prior_photos), training_size(data))
+            self.prior.learn(cell_truth(chroma) for _, chroma in photos)
 
     def colorize(self, gray: GrayBatch) -> Tensor:
         """Return the annealed mean, scaled up from cells of 4 x 4 pixels."""
-        height, width = gray.light.shape[-2:]
-        chroma: Tensor = self.network.decode(self.network(gray.light), self.temperature)
-        chroma = functional.interpolate(chroma, scale_factor=CELL, mode="bilinear", align_corners=False)
-        return chroma[:, :, :height, :width]
+        return enlarged(self.network.decode(self.network(gray.light), self.temperature), gray.light)
 
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the rebalanced cross-entropy as `loss`, the plain one as `cross_entropy`, in nat.
 
-        The truth of a cell is its top left pixel. Works at the size of the batch.
+        Works at the size of the batch.
         """
-        truth = batch.chroma[:, :, ::CELL, ::CELL]
         weights = rebalancing_weights(self.prior.probability, self.uniform)
-        logits = self.network(batch.gray.light)
         rebalanced, plain = rebalanced_cross_entropy(
-            logits, truth, self.bins, weights, neighbours=self.neighbours, sigma=self.sigma
+            self.network(batch.gray.light),
+            cell_truth(batch.chroma),
+            self.bins,
+            weights,
+            neighbours=self.neighbours,
+            sigma=self.sigma,
         )
         return {"loss": rebalanced if self.rebalance else plain, "cross_entropy": plain}
 
-    def configure_optimizers(self) -> Any:
-        """Return Adam, its learning rate dropping to a tenth every `decay_steps` steps."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.decay_steps, gamma=0.1)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+class ZhangRegression(ZhangTraining):
+    """Learn chroma by squared error, from scratch or from a network that classifies: what the paper compares with.
+
+    Args:
+        network: gives the chroma of cells.
+        **solver: the size of the light and the optimiser, as in `ZhangTraining`.
+
+    Source:
+        Zhang et al. 2016, equation 1; "L2" of table 1 and, begun from the rebalanced classification, "L2, ft".
+    """
+
+    def __init__(self, *, network: Eccv16RegressionNet, **solver: Any) -> None:
+        super().__init__(**solver)
+        self.network = network
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return the network."""
+        return {"network": self.network}
+
+    def colorize(self, gray: GrayBatch) -> Tensor:
+        """Return the chroma, scaled up from cells of 4 x 4 pixels."""
+        return enlarged(self.network(gray.light), gray.light)
+
+    def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
+        """Return the squared error as `loss`, in the network's units; works at the size of the batch."""
+        return {"loss": euclidean_loss(self.network(batch.gray.light), cell_truth(batch.chroma), scale=AB_SCALE)}

@@ -1,6 +1,8 @@
-"""The classification network of Zhang, Isola and Efros, Colorful Image Colorization, ECCV 2016."""
+"""The networks of Zhang, Isola and Efros, Colorful Image Colorization, ECCV 2016: classification and regression."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,15 @@ from lightning_modules.networks.width import scaled
 
 AB_SCALE = 110.0
 """The released network gives chroma in units of 110."""
+
+CELL = 4
+"""Pixels of the picture, per axis, that share one answer."""
+
+LAST = ("model8.6.weight", "model8.6.bias")
+"""Keys of the last convolution: 313 outputs for classification, 2 for regression."""
+
+CENTRES = "model_out.weight"
+"""Key of the centres of the bins, which only a network that classifies has."""
 
 
 def _block(inputs: int, outputs: int, *, convolutions: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -33,24 +44,23 @@ def _keep_variance(network: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class Eccv16Net(nn.Module):
-    """Give each cell of 4 x 4 pixels a distribution over the 313 bins of `ab_bins`.
+class Eccv16Trunk(nn.Module):
+    """Answer `outputs` channels for each cell of 4 x 4 pixels: all layers that the networks of the paper share.
 
-    The keys of the state dict are those of the released PyTorch network. Its last layer, `model_out`, holds the centres
-    of the bins and is not trained. Weights begin as He et al. 2015 (equation 10) would have them, which stands in for
-    the authors' initialisation from k-means on photos.
+    Weights begin as He et al. 2015 (equation 10) would have them, which stands in for the authors' initialisation from
+    k-means on photos.
 
     Args:
-        width: multiplies the channel counts, 1 is the published size; the 313 outputs stay.
+        outputs: channels of the last layer, a 1 x 1 convolution, whatever the width.
+        width: multiplies the channel counts, 1 is the published size.
 
     Source:
         Zhang et al. 2016, table 4; github.com/richzhang/colorization for the order of ReLU and batch norm.
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, outputs: int, width: float) -> None:
         super().__init__()
         c64, c128, c256, c512 = (scaled(channels, width) for channels in (64, 128, 256, 512))
-        bins = ab_bins()
         self.model1 = _block(1, c64, convolutions=2, stride=2)
         self.model2 = _block(c64, c128, convolutions=2, stride=2)
         self.model3 = _block(c128, c256, convolutions=3, stride=2)
@@ -65,28 +75,43 @@ class Eccv16Net(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(c256, c256, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(c256, len(bins), 1),
+            nn.Conv2d(c256, outputs, 1),
         )
         _keep_variance(self)
-        self.model_out = nn.Conv2d(len(bins), 2, 1, bias=False)
-        self.model_out.weight = nn.Parameter((bins.T / AB_SCALE)[:, :, None, None].clone(), requires_grad=False)
 
     def forward(self, light: Tensor) -> Tensor:
-        """Return the logits of the bins.
+        """Return what the last layer gives.
 
         Args:
             light: (B, 1, H, W), L* in [0, 100], of any size.
 
         Returns:
-            (B, 313, ceil(H / 4), ceil(W / 4)); a cell speaks for its 4 x 4 pixels, counted from the top left.
+            (B, outputs, ceil(H / 4), ceil(W / 4)); a cell speaks for its 4 x 4 pixels, counted from the top left.
         """
         features = (light - 50) / 100
         for block in (self.model1, self.model2, self.model3, self.model4):
             features = block(features)
         for block in (self.model5, self.model6, self.model7, self.model8):
             features = block(features)
-        rows, columns = (-(-side // 4) for side in light.shape[-2:])
+        rows, columns = (-(-side // CELL) for side in light.shape[-2:])
         return features[:, :, :rows, :columns]
+
+
+class Eccv16Net(Eccv16Trunk):
+    """Give each cell of 4 x 4 pixels a distribution over the 313 bins of `ab_bins`, as logits.
+
+    The keys of the state dict are those of the released PyTorch network. Its last layer, `model_out`, holds the centres
+    of the bins and is not trained.
+
+    Args:
+        width: multiplies the channel counts, 1 is the published size; the 313 outputs stay.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        bins = ab_bins()
+        super().__init__(len(bins), width)
+        self.model_out = nn.Conv2d(len(bins), 2, 1, bias=False)
+        self.model_out.weight = nn.Parameter((bins.T / AB_SCALE)[:, :, None, None].clone(), requires_grad=False)
 
     def decode(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the annealed mean of the bins.
@@ -107,3 +132,44 @@ class Eccv16Net(nn.Module):
         share = (logits.float() / temperature).softmax(dim=1)
         chroma: Tensor = torch.einsum("bqhw,cq->bchw", share, self.model_out.weight[:, :, 0, 0].float())
         return chroma * AB_SCALE
+
+
+class Eccv16RegressionNet(Eccv16Trunk):
+    """Give each cell of 4 x 4 pixels one chroma: the same network with two outputs in place of the 313.
+
+    The last layer begins small, so that the first answers are near grey.
+
+    Args:
+        width: multiplies the channel counts, 1 is the published size; the 2 outputs stay.
+
+    Source:
+        Zhang et al. 2016, section 2.1, equation 1, for the two outputs; nobody published weights of it.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__(2, width)
+        nn.init.normal_(self.get_parameter(LAST[0]), std=0.01)
+
+    def forward(self, light: Tensor) -> Tensor:
+        """Return the chroma of the cells.
+
+        Args:
+            light: (B, 1, H, W), L* in [0, 100], of any size.
+
+        Returns:
+            (B, 2, ceil(H / 4), ceil(W / 4)) float32 or wider, a* and b* in CIE units.
+        """
+        return super().forward(light).float() * AB_SCALE
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load the state of this network, or the trunk of an `Eccv16Net`, beside which the last layer stays as it is.
+
+        This is how a training of the regression begins from one of the classification (`train --init`).
+
+        Raises:
+            RuntimeError: With `strict`, names are missing or surplus, or shapes differ.
+        """
+        if CENTRES in state_dict:
+            trunk = {key: value for key, value in state_dict.items() if key not in (*LAST, CENTRES)}
+            state_dict = trunk | {key: value for key, value in self.state_dict().items() if key in LAST}
+        return super().load_state_dict(state_dict, strict, assign)

@@ -131,6 +131,19 @@ def test_the_loss_is_the_cross_entropy_of_the_dense_encoding() -> None:
     assert rebalanced.item() == pytest.approx(np.mean(weighted), rel=1e-5)
 
 
+def test_weights_multiply_the_gradient_of_each_pixel_as_in_the_released_training_code() -> None:
+    chroma = some_chroma(1, 2, 3, 4, seed=5)
+    weights = torch.rand(313, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for which in (0, 1):
+        logits = torch.zeros(1, 313, 3, 4, requires_grad=True)
+        torch.autograd.backward(rebalanced_cross_entropy(logits, chroma, ab_bins(), weights)[which])
+        assert logits.grad is not None
+        gradients.append(logits.grad)
+    boost = weights[nearest_bin(chroma, ab_bins())][:, None]
+    torch.testing.assert_close(gradients[0], gradients[1] * boost)
+
+
 def test_gray_pictures_do_not_count() -> None:
     chroma = torch.zeros(3, 2, 4, 4)
     chroma[1, 0, 2, 2] = -5.1

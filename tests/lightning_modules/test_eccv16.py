@@ -7,7 +7,7 @@ from scipy.special import softmax
 from torch import nn
 
 from lightning_modules.losses.ab_bins import ab_bins
-from lightning_modules.networks.eccv16 import Eccv16Net
+from lightning_modules.networks.eccv16 import Eccv16Net, Eccv16RegressionNet
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,22 @@ def test_the_published_size() -> None:
     with torch.device("meta"):
         network = Eccv16Net()
     assert sum(parameter.numel() for parameter in network.parameters()) == 32_236_011
+
+
+def test_the_regression_has_two_outputs_in_place_of_the_bins() -> None:
+    with torch.device("meta"):
+        network = Eccv16RegressionNet()
+    released = 32_236_011
+    bins, centres = 313 * (256 + 1), 313 * 2
+    assert sum(parameter.numel() for parameter in network.parameters()) == released - bins - centres + 2 * (256 + 1)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 32_155_458
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 50), (5, 31)])
+def test_regression_answers_in_cells_of_any_size(height: int, width: int) -> None:
+    with torch.inference_mode():
+        chroma = Eccv16RegressionNet(width=1 / 16).eval()(torch.full((2, 1, height, width), 30.0))
+    assert chroma.shape == (2, 2, -(-height // 4), -(-width // 4))
 
 
 def test_the_keys_of_the_released_weights() -> None:

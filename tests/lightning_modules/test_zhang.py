@@ -1,6 +1,6 @@
 """Training and decoding of Zhang et al."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from datamodules.images import ImageError
 from datamodules.photo_data import PhotoDataModule, Split
 from datamodules.photos import Photo, PhotoSource
 from datamodules.types import Boxes, ColorBatch, GrayBatch
-from lightning_modules.baselines.zhang import ZhangColorizer
+from lightning_modules.baselines.zhang import ZhangColorizer, ZhangRegression
 from lightning_modules.losses.ab_bins import ab_bins
 from lightning_modules.losses.color_prior import smooth_counts
 from lightning_modules.losses.rebalanced import rebalanced_cross_entropy, rebalancing_weights
-from lightning_modules.networks.eccv16 import Eccv16Net
+from lightning_modules.networks.eccv16 import Eccv16Net, Eccv16RegressionNet
 
 
 class NoiseSource:
@@ -43,7 +43,7 @@ class NoiseSource:
 
 class NoiseData(PhotoDataModule):
     def __init__(self, train: PhotoSource | None) -> None:
-        super().__init__()
+        super().__init__(train_size=64)
         self.train = train
 
     def source(self, split: Split) -> PhotoSource | None:
@@ -53,6 +53,11 @@ class NoiseData(PhotoDataModule):
 def method(**settings: object) -> ZhangColorizer:
     torch.manual_seed(0)
     return ZhangColorizer(network=Eccv16Net(width=1 / 16), **settings)  # type: ignore[arg-type]
+
+
+def regression(**settings: object) -> ZhangRegression:
+    torch.manual_seed(0)
+    return ZhangRegression(network=Eccv16RegressionNet(width=1 / 16), **settings)
 
 
 def color_batch(height: int = 24, width: int = 20) -> ColorBatch:
@@ -70,7 +75,7 @@ def test_the_prior_is_that_of_the_training_photos() -> None:
     colorizer = method()
     colorizer.prepare_training(NoiseData(NoiseSource("a", "bb", "broken")))
     points = [
-        rgb2lab(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8))[..., 1:].reshape(-1, 2)
+        rgb2lab(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8))[::4, ::4, 1:].reshape(-1, 2)
         for seed in (1, 2)
     ]
     counts = np.bincount(cKDTree(ab_bins().numpy()).query(np.concatenate(points))[1], minlength=313)
@@ -116,6 +121,77 @@ def test_rebalancing_is_a_setting() -> None:
     assert parts["loss"].item() == parts["cross_entropy"].item()
 
 
+def test_without_rebalancing_no_photo_is_counted() -> None:
+    source = NoiseSource("a")
+    colorizer = method(rebalance=False)
+    colorizer.prepare_training(NoiseData(source))
+    assert source.asked == []
+    assert set(colorizer.networks()) == {"network"}
+
+
+def test_regression_is_half_the_squared_distance_of_equation_1() -> None:
+    colorizer = regression().eval()
+    batch = color_batch(24, 18)
+    batch.chroma[1] = 3
+    truth = batch.chroma[0, :, ::4, ::4].numpy().astype(float)
+    answer = colorizer.network(batch.gray.light)[0].detach().numpy().astype(float)
+    wanted = 0.5 * (((answer - truth) / 110) ** 2).sum(axis=0).mean()
+    assert colorizer.loss(batch)["loss"].item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_regression_has_nothing_to_learn_from_gray_pictures() -> None:
+    colorizer = regression()
+    batch = color_batch()
+    batch.chroma[:] = 0
+    loss = colorizer.loss(batch)["loss"]
+    torch.autograd.backward(loss)
+    gradients = [weight.grad for weight in colorizer.parameters()]
+    assert loss.item() == 0
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+
+
+def test_regression_begins_near_gray() -> None:
+    with torch.inference_mode():
+        assert regression()(color_batch().gray).abs().max() < 50
+
+
+def test_regression_takes_over_the_trunk_of_a_classification() -> None:
+    trained, network = method().network, regression().network
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.load_state_dict(trained.state_dict())
+    last = {"model8.6.weight", "model8.6.bias"}
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, (before if key in last else trained.state_dict())[key]), key
+    light = color_batch().gray.light
+    with torch.inference_mode():
+        assert torch.equal(features(network, light), features(trained, light))
+
+
+def features(network: Eccv16Net | Eccv16RegressionNet, light: torch.Tensor) -> torch.Tensor:
+    """Return what the last convolution sees."""
+    seen: list[torch.Tensor] = []
+    handle = network.eval().model8[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(light)
+    handle.remove()
+    return seen[0]
+
+
+def test_a_trunk_that_does_not_fit_is_refused() -> None:
+    state = method().network.state_dict()
+    del state["model3.0.weight"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*model3\.0\.weight"):
+        regression().network.load_state_dict(state)
+    wider = Eccv16Net(width=1 / 8).state_dict()
+    with pytest.raises(RuntimeError, match="size mismatch for model1"):
+        regression().network.load_state_dict(wider)
+
+
+def test_a_regression_loads_its_own_weights_whole() -> None:
+    trained, network = regression().network, Eccv16RegressionNet(width=1 / 16)
+    network.load_state_dict(trained.state_dict())
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in trained.state_dict().items())
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (30, 21)])
 def test_chroma_is_scaled_up_bilinearly(height: int, width: int) -> None:
     colorizer = method(temperature=1.0, input_size=None).eval()
@@ -126,27 +202,46 @@ def test_chroma_is_scaled_up_bilinearly(height: int, width: int) -> None:
         torch.testing.assert_close(colorizer(gray), wanted[:, :, :height, :width])
 
 
-def test_the_published_solver() -> None:
-    configured = method().configure_optimizers()
+@pytest.mark.parametrize("make", [method, regression])
+def test_the_published_solver(make: Callable[[], ZhangColorizer | ZhangRegression]) -> None:
+    configured = make().configure_optimizers()
     optimizer = configured["optimizer"]
     assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (3e-5, 1e-3)
     assert (configured["lr_scheduler"]["scheduler"].step_size, configured["lr_scheduler"]["interval"]) == (
         225_000,
         "step",
     )
-    trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-    assert id(method().network.model_out.weight) not in trained
 
 
-def test_it_learns() -> None:
-    colorizer = method(learning_rate=3e-3, temperature=0.38, input_size=None)
+def test_the_centres_of_the_bins_are_not_optimised() -> None:
+    colorizer = method()
+    groups = colorizer.configure_optimizers()["optimizer"].param_groups
+    assert id(colorizer.network.model_out.weight) not in {id(weight) for group in groups for weight in group["params"]}
+
+
+def two_colors() -> ColorBatch:
+    """Return two pictures of one colour each, told apart by their light."""
     batch = color_batch(32, 32)
     batch.chroma[:] = torch.tensor([[60.0, 40], [-50, 50]])[:, :, None, None]
     batch.gray.light[0] /= 4
-    colorizer.prior.learn(batch.chroma)
-    optimizer = colorizer.configure_optimizers()["optimizer"]
+    return batch
+
+
+@pytest.mark.parametrize(
+    "colorizer",
+    [
+        pytest.param(lambda: method(learning_rate=3e-3, input_size=None), id="rebalanced"),
+        pytest.param(lambda: method(learning_rate=3e-3, input_size=None, rebalance=False), id="class"),
+        pytest.param(lambda: regression(learning_rate=3e-3, input_size=None), id="l2"),
+    ],
+)
+def test_it_learns(colorizer: Callable[[], ZhangColorizer | ZhangRegression]) -> None:
+    learner, batch = colorizer(), two_colors()
+    if isinstance(learner, ZhangColorizer):
+        learner.prior.learn(batch.chroma)
+    optimizer = learner.configure_optimizers()["optimizer"]
     for _ in range(40):
         optimizer.zero_grad()
-        torch.autograd.backward(colorizer.loss(batch)["loss"])
+        torch.autograd.backward(learner.loss(batch)["loss"])
         optimizer.step()
-    assert (colorizer.train()(batch.gray) - batch.chroma).abs().mean() < 10
+    assert (learner.train()(batch.gray) - batch.chroma).abs().mean() < 10
