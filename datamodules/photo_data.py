@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.augmentation import Augmentation
 from datamodules.boxfile import BoxFile, read_boxes
+from datamodules.hints import Hinting
 from datamodules.loaders import TrainingLoader
 from datamodules.photo_dataset import BoxChoice, Collate, PhotoDataset, Reading, Sample
 from datamodules.photos import Photo, PhotoSource
@@ -43,6 +44,8 @@ class PhotoDataModule(pl.LightningDataModule):
         box_choice: in training, the best boxes or as many drawn by (seed, epoch, key). Else always the best.
         boxes_only: leave photos without any box out of training and validation.
         crop_size: side of the instance crops, each cut from the photo at its own resolution; None for no crops.
+        hints: hints of each test or predict photo, drawn by (seed, key); 0 gives their batches no guide.
+        hint_stop: in training and validation, chance before each hint that none follows; None gives no guide.
         batch_size: photos of a training or validation batch, on each rank. An incomplete last batch is dropped in
             training, unless it is the only one.
         eval_batch_size: photos of a test or predict batch; 1 where the protocol keeps the sizes of photos.
@@ -71,6 +74,8 @@ class PhotoDataModule(pl.LightningDataModule):
         box_choice: BoxChoice = "best",
         boxes_only: bool = False,
         crop_size: int | None = None,
+        hints: int = 0,
+        hint_stop: float | None = None,
         batch_size: int = 8,
         eval_batch_size: int = 1,
         num_workers: int = 0,
@@ -89,6 +94,8 @@ class PhotoDataModule(pl.LightningDataModule):
         self.box_choice: BoxChoice = box_choice
         self.boxes_only = boxes_only
         self.crop_size = crop_size
+        self.hinting = Hinting.for_evaluation(hints) if hints else None
+        self.training_hinting = None if hint_stop is None else Hinting.for_training(hint_stop)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -139,7 +146,8 @@ class PhotoDataModule(pl.LightningDataModule):
         if source is None:
             raise ValueError(f"{type(self).__name__} has no test photos")
         photos = source.photos[: self.limit]
-        dataset = PhotoDataset(source, photos, self.reading(self.protocol), self.box_file(photos))
+        reading = replace(self.reading(self.protocol), hinting=self.hinting)
+        dataset = PhotoDataset(source, photos, reading, self.box_file(photos))
         rank, world = self.ranks() if self.shard == (0, 1) else self.shard
         order = ShardSampler([p for p in range(rank, len(photos), world) if photos[p].key not in self.skip])
         size = 1 if self.protocol.size is None else self.eval_batch_size
@@ -157,6 +165,7 @@ class PhotoDataModule(pl.LightningDataModule):
         choice: BoxChoice = self.box_choice if split == "train" else "best"
         self.check_crop(training)
         reading = self.reading(training, choice, replace=True, with_box=self.boxes_only, cache=self.cache)
+        reading = replace(reading, hinting=self.training_hinting)
         if self.augmentation is not None:
             varied = self.augmentation if split == "train" else self.augmentation.centred()
             reading = replace(reading, augmentation=varied)

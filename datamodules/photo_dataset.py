@@ -16,6 +16,7 @@ from datamodules.augmentation import Augmentation
 from datamodules.boxes import annotations_to_boxes, crop_boxes, select_best
 from datamodules.boxfile import BoxFile
 from datamodules.color import rgb8_to_lab
+from datamodules.hints import Hinting, reveal
 from datamodules.images import ImageError
 from datamodules.photos import Annotation, Photo, PhotoSource
 from datamodules.protocol import Protocol
@@ -25,6 +26,9 @@ BoxChoice = Literal["best", "random"]
 
 VARIATION = 1
 """Parts the random numbers that crop and mirror from those that draw boxes."""
+
+HINTS = 2
+"""The same for those that draw hints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Reading:
         replace: take the next readable photo for one that is broken, with a warning; else it becomes a `Failure`.
         with_box: pass over photos without a box as well.
         augmentation: how pictures are cropped and mirrored, by (seed, epoch, key); boxes are chosen before.
+        hinting: how hints are drawn from what that leaves of a picture, by (seed, epoch, key); None for no guide.
         cache: keep what was read in memory, as 8-bit pictures and crops; with `random` the crops of all boxes.
     """
 
@@ -52,6 +57,7 @@ class Reading:
     with_box: bool = False
     cache: bool = False
     augmentation: Augmentation | None = None
+    hinting: Hinting | None = None
 
     @property
     def side(self) -> int | None:
@@ -62,7 +68,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Hold one picture: `rgb` (3, H, W) uint8 at the protocol's size, `crops` (K, 3, S, S) uint8 or None."""
+    """Hold one picture.
+
+    Attributes:
+        rgb: (3, H, W) uint8, at the protocol's size.
+        crops: (K, 3, S, S) uint8, or None.
+        hints: (n, 3) int64, squares whose colour is given away, see `Hinting.draw`; None without a guide.
+    """
 
     key: str
     rgb: Tensor
@@ -70,6 +82,7 @@ class Sample:
     crops: Tensor | None
     label: int
     photo_size: tuple[int, int]
+    hints: Tensor | None = None
 
     def select(self, index: Tensor) -> Self:
         """Return the same picture with some of its boxes."""
@@ -110,7 +123,7 @@ class PhotoDataset(Dataset[Sample | Failure]):
                 continue
             found = self.sample(photo, epoch)
             if not self.reading.replace or self.usable(found):
-                return self.varied(found, epoch)
+                return self.hinted(self.varied(found, epoch), epoch)
             self.passed_over.add(photo.key)
         raise ValueError(f"none of the {len(self)} training photos can be used: they are broken or have no box")
 
@@ -187,6 +200,14 @@ class PhotoDataset(Dataset[Sample | Failure]):
             crops=found.crops.flip(-1) if view.mirrored and found.crops is not None else found.crops,
         )
 
+    def hinted(self, found: Sample | Failure, epoch: int) -> Sample | Failure:
+        """Draw the hints of a picture by seed, epoch and key alone; to score, the epoch is always 0."""
+        hinting = self.reading.hinting
+        if hinting is None or isinstance(found, Failure):
+            return found
+        height, width = found.rgb.shape[-2:]
+        return replace(found, hints=hinting.draw((height, width), self.random(found.key, epoch, HINTS)))
+
     def random(self, key: str, epoch: int, *purpose: int) -> np.random.Generator:
         """Return random numbers that follow from seed, epoch, key and purpose alone."""
         name = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
@@ -225,6 +246,11 @@ class Collate:
         rgb = torch.stack([sample.rgb for sample in samples]) if samples else empty_pictures(side)
         crops = [sample.crops for sample in samples if sample.crops is not None]
         lab = rgb8_to_lab(rgb)
+        guides = [
+            reveal(chroma, sample.hints)
+            for chroma, sample in zip(lab[:, 1:], samples, strict=True)
+            if sample.hints is not None
+        ]
         crop_lab = rgb8_to_lab(torch.cat(crops) if crops else empty_pictures(cut))
         return ColorBatch(
             gray=GrayBatch(
@@ -232,6 +258,7 @@ class Collate:
                 light=lab[:, :1].contiguous(),
                 boxes=tuple(sample.boxes for sample in samples),
                 crops=crop_lab[:, :1].contiguous(),
+                guide=torch.stack(guides) if guides else None,
             ),
             chroma=lab[:, 1:].contiguous(),
             crop_chroma=crop_lab[:, 1:].contiguous(),

@@ -10,6 +10,7 @@ from pytorch_lightning.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import Tensor, nn
 from torch.nn import functional
 
+from datamodules.hints import resize_guide
 from datamodules.types import ColorBatch, GrayBatch
 
 
@@ -28,6 +29,9 @@ class Colorizer(pl.LightningModule):
 
     uses_boxes: ClassVar[bool] = False
     """Whether `forward` looks at boxes or crops. Methods that do not are run once, without a detector."""
+
+    hint_stop: float | None = None
+    """Chance, before each hint of a training picture, that none follows; None for a method that takes no hints."""
 
     def __init__(
         self, *, input_size: int | None = None, crop_size: int | None = None, learning_rate: float = 1e-4
@@ -80,12 +84,13 @@ class Colorizer(pl.LightningModule):
         return chroma
 
     def at_input_size(self, gray: GrayBatch) -> GrayBatch:
-        """Return the batch with its light stretched to `input_size`, bilinear with antialiasing."""
+        """Return the batch with light and guide stretched to `input_size`, the light bilinear with antialiasing."""
         size = self.input_size
         if size is None or gray.light.shape[-2:] == (size, size):
             return gray
         light = functional.interpolate(gray.light, (size, size), mode="bilinear", align_corners=False, antialias=True)
-        return replace(gray, light=light)
+        guide = None if gray.guide is None else resize_guide(gray.guide, (size, size))
+        return replace(gray, light=light, guide=guide)
 
     def setup(self, stage: str) -> None:
         """Let the method look at the training photos once, before `fit`; one without networks before every stage."""
