@@ -135,6 +135,10 @@ def train(
     data_root: DataRoot = None,
     recipe: Annotated[str, typer.Option(help="A recipe's id, or a YAML file.")] = "small",
     devices: Devices = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines, each with --devices processes.")] = 1,
+    sync_batchnorm: Annotated[
+        bool, typer.Option("--sync-batchnorm", help="Share BatchNorm's statistics between GPUs; else each has its own.")
+    ] = False,
     precision: Annotated[Precision, typer.Option(help="Number format of the networks.")] = Precision.full,
     batch_size: BatchSize = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="At most so many steps a stage.")] = None,
@@ -162,14 +166,27 @@ def train(
     tree = training_tree(data, Places(Path(), data_root))
     loaded, given = load_recipe(recipe), parse_settings(settings or ())
     loaded.with_settings(given, methods()[method].stages)
-    from bench.training import TrainingOptions
+    from bench.training import TrainingOptions, is_first_process
     from bench.training import train as train_method
 
-    folder = out or Path("colorbench-trained") / method
     options = TrainingOptions(
-        folder, tree, loaded, seed, devices, precision.value, batch_size, max_steps, _loggers(logger), given, init
+        out or Path("colorbench-trained") / method,
+        tree,
+        loaded,
+        seed,
+        devices,
+        precision.value,
+        batch_size,
+        max_steps,
+        _loggers(logger),
+        settings=given,
+        init=init,
+        nodes=nodes,
+        sync_batchnorm=sync_batchnorm,
     )
-    typer.echo(f"weights: {train_method(method, options)}")
+    weights = train_method(method, options)
+    if is_first_process():
+        typer.echo(f"weights: {weights}")
 
 
 @app.command()
@@ -222,6 +239,35 @@ def report(
     from bench.report.page import write_report
 
     typer.echo(str(write_report(folder, out)))
+
+
+@app.command()
+def reproduce(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, such as results/studies/small-v1.")],
+    data_root: DataRoot = None,
+    only: Annotated[
+        str | None, typer.Option(help="Repeat this method alone and compare it with the study's records.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for trainings and runs.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at once, each with one thread.")] = 1,
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="Write the page anew from the files in the study's folder.")
+    ] = False,
+) -> None:
+    """Repeat a study, its trainings, runs and page; started again with the same --out, it goes on where it was."""
+    from bench.studies import load_study
+
+    declared = load_study(study)
+    if page_only:
+        from bench.study_page import write_page
+
+        typer.echo(f"page: {write_page(declared)}")
+        return
+    from bench.reproduce import Workplace
+    from bench.reproduce import reproduce as reproduce_study
+
+    work = out or Path("colorbench-studies") / declared.study.id
+    _end(reproduce_study(study, Workplace(work, data_root, jobs, only)))
 
 
 @app.command("list")

@@ -1,0 +1,95 @@
+"""Test pictures side by side: input, truth, and what each method made of them, with their licences."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from bench.errors import MissingError, UsageError
+from bench.plan import NO_DETECTOR, Places, Run, plan
+from bench.studies import Declared
+from bench.tables import write_table
+
+GRID = "pictures/grid.jpg"
+CREDITS = "pictures/credits.csv"
+CREDIT_COLUMNS = ("image", "license", "license_url", "source")
+FREE = ("by/", "by-sa/", "commons/usage", "usa.gov/copyright")
+"""Parts of the addresses of licences that allow a picture to be changed and passed on."""
+TILE = 112
+MARGIN = 168
+QUALITY = 82
+
+
+def save_grid(declared: Declared, work: Path, data_root: Path | None) -> None:
+    """Write the pictures that the study names as one JPEG, a line a method, and the table of their sources.
+
+    Whole-image methods and boxes of the suite's first detector are shown, with the first seed.
+
+    Raises:
+        UsageError: The licence of a picture does not allow it, or is not known.
+    """
+    if not declared.study.pictures:
+        return
+    dataset = declared.suite.datasets[0]
+    write_table(declared.folder / CREDITS, CREDIT_COLUMNS, credit_lines(declared, data_root))
+    truth = work / "run" / "pictures" / dataset.name
+    lines = [("grey input", [truth / f"{key}.gray.png" for key in declared.study.pictures])]
+    lines += [("truth", [truth / f"{key}.truth.png" for key in declared.study.pictures])]
+    for run in _shown(declared):
+        images = work / "run" / run.folder / "images"
+        lines.append((run.method.name, [images / f"{key}.png" for key in declared.study.pictures]))
+    path = declared.folder / GRID
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_grid(lines).save(path, quality=QUALITY, optimize=True)
+
+
+def _shown(declared: Declared) -> list[Run]:
+    detectors = (NO_DETECTOR.name, declared.suite.detectors[0].name)
+    runs = [run for run in plan(declared.suite) if run.dataset == declared.suite.datasets[0]]
+    runs = [run for run in runs if run.seed == declared.study.seeds[0] and run.method.id != "gray"]
+    return [run for run in runs if run.detector.name in detectors]
+
+
+def draw_grid(lines: Sequence[tuple[str, Sequence[Path]]]) -> Image.Image:
+    """Return labels on the left and pictures beside them, each `TILE` pixels a side."""
+    width = MARGIN + TILE * max(len(paths) for _, paths in lines)
+    grid = Image.new("RGB", (width, TILE * len(lines)), "white")
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default(12)
+    for row, (label, paths) in enumerate(lines):
+        draw.text((6, TILE * row + TILE // 2), label, fill="black", font=font, anchor="lm")
+        for column, path in enumerate(paths):
+            grid.paste(_tile(path), (MARGIN + TILE * column, TILE * row))
+    return grid
+
+
+def _tile(path: Path) -> Image.Image:
+    if not path.is_file():
+        raise MissingError(f"{path} is not there: was its picture scored, and with its colours kept?")
+    with Image.open(path) as picture:
+        return picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
+
+
+def credit_lines(declared: Declared, data_root: Path | None) -> list[tuple[str, str, str, str]]:
+    """Return licence and source of each picture that is shown, from the COCO file of the first dataset.
+
+    Raises:
+        UsageError: The licence of a picture does not allow it, or is not known.
+    """
+    from datamodules.sources.coco import find_split
+
+    dataset = declared.suite.datasets[0]
+    root = Places(declared.folder, data_root).find(dataset.root or dataset.id, "the folder of the pictures")
+    annotations = find_split(root, dataset.split or "val2017")[1]
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    licenses = {entry["id"]: entry for entry in content["licenses"]}
+    images = {Path(entry["file_name"]).stem: entry for entry in content["images"]}
+    lines = []
+    for key in declared.study.pictures:
+        entry = images.get(key.rpartition("/")[2])
+        license_ = licenses.get(entry["license"]) if entry else None
+        if entry is None or license_ is None or not any(part in license_["url"] for part in FREE):
+            raise UsageError(f"picture {key!r} has no licence that allows it on the page: name another in study.yaml")
+        lines.append((key, license_["name"], license_["url"], entry["flickr_url"]))
+    return lines
