@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
 from bench.build import build_method
-from bench.catalog import Tree
+from bench.catalog import Tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
 from bench.manifest import MANIFEST, load_manifest, load_networks, save_weights
 
@@ -31,9 +32,17 @@ def find_start(folder: Path) -> Path:
     raise MissingError(f"{folder} holds no {MANIFEST}: give --init the --out of a training, or the folder of an import")
 
 
-def trained_stages(start: Path | None, stages: Sequence[str]) -> list[str]:
-    """Return those stages of a method that the folder `start` holds as trained."""
-    return [] if start is None else [stage for stage in stages if stage in load_manifest(start).training]
+def trained_stages(start: Path, stages: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return the stages of a method, from its first on, that the folder `start` holds as trained.
+
+    They end before the first stage that is not there, or that was trained with other values of `settings`.
+    """
+    manifest = load_manifest(start)
+
+    def is_trained(stage: str) -> bool:
+        return stage in manifest.training and with_settings(manifest.tree(stage), settings) == manifest.tree(stage)
+
+    return list(takewhile(is_trained, stages))
 
 
 def take_over(stage: str, tree: Tree, start: Path, out: Path) -> None:

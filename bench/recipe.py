@@ -1,10 +1,11 @@
 """A recipe: how long, at which size and how fast each stage of a method is trained. Knows no torch."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import catalog
 from bench.catalog import Tree
@@ -15,21 +16,69 @@ class Stage(BaseModel):
     """Say how one stage is trained. What is left out is the recipe's own.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimiser steps; or
+        epochs: times through all training photos, incomplete last batches left out.
         learning_rate: of the optimiser.
-        schedule: of the learning rate over the steps: as it is, or risen in the first twentieth and then lowered to
-            nothing along a cosine.
-        batch_size: pictures a step, over all devices.
+        schedule: of the learning rate. `constant`; `cosine`, risen over the first twentieth of the steps and then
+            lowered to nothing along a cosine; `linear`, as it is up to `decay_from` and then lowered to nearly
+            nothing, by equal amounts.
+        decay_from: the step, or epoch, that `linear` lowers from.
+        drops: learning rates from a step, or epoch, on; `schedule` is `constant` between them.
+        batch_size: pictures a step, over all processes.
         data: settings of the datamodule for this stage, such as one random box a photo.
+        model: settings of the model for this stage, after those of the recipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    decay_from: int | None = Field(default=None, ge=0)
+    drops: dict[int, float] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, ge=1)
     data: dict[str, Any] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        if (self.schedule == "linear") != (self.decay_from is not None):
+            raise ValueError("decay_from goes with schedule linear, and linear with it")
+        if self.decay_from is not None and self.decay_from >= self.length:
+            raise ValueError("decay_from lies behind the end of the stage")
+        if self.drops and self.schedule != "constant":
+            raise ValueError("drops go with schedule constant only")
+        return self
+
+    @property
+    def length(self) -> int:
+        """Return the number of steps, or of epochs where the stage is measured in these."""
+        return self.steps or self.epochs or 0
+
+    def rate(self, step: int, steps: int, steps_an_epoch: int) -> float:
+        """Return the learning rate of a step, by its number alone, so that a resumed training goes on exactly.
+
+        Args:
+            step: counted from 0.
+            steps: of the whole training, over which a cosine goes.
+            steps_an_epoch: of one epoch, for a stage that is measured in epochs.
+
+        Convention:
+            Linear decay is that of the instcolor training code: over n epochs the factor falls from 1 - 1 / (n + 1) in
+            the first to 1 - n / (n + 1) in the last.
+        """
+        place = step if self.epochs is None else step // steps_an_epoch
+        if self.schedule == "cosine":
+            warm = min(1.0, (step + 1) / max(1, steps // 20))
+            return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+        if self.decay_from is not None:
+            lowered = max(0, place + 1 - self.decay_from) / (self.length - self.decay_from + 1)
+            return self.learning_rate * (1 - lowered)
+        passed = [start for start in self.drops if start <= place]
+        return self.drops[max(passed)] if passed else self.learning_rate
 
 
 class Recipe(BaseModel):
@@ -60,11 +109,12 @@ class Recipe(BaseModel):
 
     def tree(self, method: str) -> Tree:
         """Return the `class_path` tree of a method as this recipe builds it."""
-        settings = {**self.model, "learning_rate": self.stage(method).learning_rate}
+        stage = self.stage(method)
+        settings = {**self.model, **stage.model, "learning_rate": stage.learning_rate}
         return catalog.with_settings(catalog.model_tree(method), settings)
 
     def with_settings(self, settings: Mapping[str, Any], stages: Iterable[str]) -> Self:
-        """Return the recipe with settings of the model after its own; `learning_rate` becomes that of every stage.
+        """Return the recipe with settings of the model after its own, in those stages that have them.
 
         Args:
             settings: values by name.
@@ -74,14 +124,14 @@ class Recipe(BaseModel):
             UsageError: No stage has a setting of that name, or the learning rate is no positive number.
         """
         stages = list(stages)
-        names = {name for stage in stages for name in setting_names(self.tree(stage))}
+        names = {stage: set(setting_names(self.tree(stage))) for stage in stages}
         for name in settings:
-            catalog.known(f"setting of {' or '.join(stages)}", name, names)
+            catalog.known(f"setting of {' or '.join(stages)}", name, set().union(*names.values()))
         content = self.model_dump()
-        content["model"] |= {name: value for name, value in settings.items() if name != "learning_rate"}
-        if "learning_rate" in settings:
-            for stage in stages:
-                content["stages"][stage]["learning_rate"] = settings["learning_rate"]
+        for stage in stages:
+            own = {name: value for name, value in settings.items() if name in names[stage]}
+            content["stages"][stage]["learning_rate"] = own.pop("learning_rate", self.stages[stage].learning_rate)
+            content["stages"][stage]["model"] |= own
         try:
             return type(self).model_validate(content)
         except ValidationError as error:

@@ -11,12 +11,14 @@ from safetensors.torch import load_file
 
 from bench import training
 from bench.build import build_data
+from bench.callbacks import StopOnNaN
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, UsageError
+from bench.identity import portable_tree
 from bench.interrupt import Interrupted
 from bench.manifest import load_manifest
 from bench.recipe import Recipe, Stage
-from bench.training import StopOnNaN, TrainingOptions, train
+from bench.training import TrainingOptions, train
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32, "optimizer": "adam"}
 ONE_BOX = {"boxes_only": True, "box_choice": "random", "max_boxes": 1}
@@ -142,7 +144,7 @@ def test_building_leaves_the_tree_as_it_was(dataset: str) -> None:
 
 def test_moved_photos_are_the_same_photos(tmp_path: Path) -> None:
     one, other = ({"init_args": {"root": f"{tmp_path}/{place}/photos"}} for place in ("here", "there"))
-    assert training.portable_tree(one) == training.portable_tree(other)
+    assert portable_tree(one) == portable_tree(other)
 
 
 def test_a_stopped_training_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

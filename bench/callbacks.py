@@ -1,0 +1,185 @@
+"""What accompanies a training: its learning rate, its last checkpoint, its progress, and a stop where it goes wrong."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor, distributed
+
+from bench.errors import CommandError
+from bench.progress import Advance
+from datamodules.types import ColorBatch
+
+STEPS_BETWEEN_LOOKS = 20
+NAMED_PICTURES = 8
+
+
+def gathered(value: Any) -> list[Any]:
+    """Return what every process of the training gave, by rank; all must call it."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def stop(trainer: pl.Trainer, reason: str) -> None:
+    """End the training on all processes, which must all call it; the first one says why.
+
+    Raises:
+        CommandError: On the first process.
+        SystemExit: On the others, with the same exit status.
+    """
+    if not trainer.is_global_zero:
+        raise SystemExit(CommandError.exit_status)
+    raise CommandError(reason)
+
+
+class StopOnNaN(pl.Callback):
+    """Stop a training on all processes when the loss of one is no finite number any more.
+
+    Convention:
+        The loss of every step is looked at, which makes the device wait for it.
+
+    Args:
+        last: the last checkpoint, which need not be there yet.
+    """
+
+    def __init__(self, last: Path) -> None:
+        self.last = last
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Look at the loss of the step that just ended.
+
+        Raises:
+            CommandError: It is NaN or infinite; the message names the step, the pictures and the last good checkpoint.
+        """
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        wrong = (~torch.isfinite(loss.detach())).float()
+        if not trainer.strategy.reduce(wrong, reduce_op="sum"):
+            return
+        found = [each for each in gathered((float(loss), batch.gray.key) if wrong else None) if each is not None]
+        keys = [key for _, keys in found for key in keys]
+        stop(trainer, f"the loss is {found[0][0]} at step {trainer.global_step}, {_pictures(keys)}; {self.advice()}")
+
+    def advice(self) -> str:
+        """Say what is left and what to do."""
+        kept = str(self.last) if self.last.is_file() else "none yet"
+        return (
+            f"last good checkpoint: {kept}. Lower the learning rate, in the recipe or by --set, and give another --out"
+        )
+
+
+def _pictures(keys: Sequence[str]) -> str:
+    more = len(keys) - NAMED_PICTURES
+    return f"on the pictures {', '.join(keys[:NAMED_PICTURES])}{f' and {more} more' if more > 0 else ''}"
+
+
+class KeepLast(Checkpoint):
+    """Keep one checkpoint, the last, written whole before it takes the place of the one before.
+
+    Args:
+        path: of the file.
+        every: steps from one to the next.
+        seconds: as many at most, by the clock of the first process, looked at every few steps.
+    """
+
+    def __init__(self, path: Path, every: int, seconds: float = 1800.0) -> None:
+        self.path = path
+        self.every = every
+        self.seconds = seconds
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Save a checkpoint where one is due.
+
+        Raises:
+            CommandError: The weights are not finite; the checkpoint before is kept.
+        """
+        if not self._is_due(trainer):
+            return
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in pl_module.parameters()):
+            stop(trainer, f"weights are not finite after step {trainer.global_step}; {StopOnNaN(self.path).advice()}")
+        trainer.save_checkpoint(self.path)
+        self.saved = time.monotonic()
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        step = trainer.global_step
+        if step % self.every == 0:
+            return True
+        return step % STEPS_BETWEEN_LOOKS == 0 and trainer.strategy.broadcast(
+            time.monotonic() > self.saved + self.seconds
+        )
+
+
+class LearningRate(pl.Callback):
+    """Set the learning rate of every step, whatever the method's own schedule says.
+
+    Args:
+        rate: from the number of a step, counted from 0, to its learning rate.
+    """
+
+    def __init__(self, rate: Callable[[int], float]) -> None:
+        self.rate = rate
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Set the learning rate of the step that begins."""
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate(trainer.global_step)
+
+
+class Steps(pl.Callback):
+    """Move a progress bar by one a step."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin where a resumed training stands."""
+        if trainer.is_global_zero:
+            self.advance(trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Count the step."""
+        if trainer.is_global_zero:
+            self.advance(1)
+
+
+class SameOnAllProcesses(pl.Callback):
+    """Check that training left the same weights on all processes.
+
+    Convention:
+        Running statistics of BatchNorm are each process's own; those of the first are saved.
+    """
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the weights.
+
+        Raises:
+            CommandError: They differ: a loss that some processes compute otherwise, or a broken device.
+        """
+        if trainer.world_size > 1 and len(set(gathered(digest(dict(pl_module.named_parameters()))))) > 1:
+            stop(trainer, f"the weights differ between processes after step {trainer.global_step}: nothing is saved")
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of the bits of named tensors."""
+    state = sha256()
+    for name, tensor in sorted(tensors.items()):
+        state.update(name.encode())
+        state.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()
