@@ -1,24 +1,31 @@
 """Boxes as methods see them: clipped to the protocol's crop, the best few of them, cut from the photo."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from datamodules.masks import segmentation_to_mask
 from datamodules.photos import Annotation
 from datamodules.protocol import CropBox
 from datamodules.types import Boxes
 
 
+def keep_visible(
+    annotations: Iterable[Annotation], photo_size: tuple[int, int], crop: CropBox | None = None
+) -> list[Annotation]:
+    """Leave out crowds and boxes that have no area inside of the kept part of a photo or are not finite."""
+    crop = crop or (0, 0, photo_size[1], photo_size[0])
+    return [one for one in annotations if not one.crowd and clip_box(one.bbox, crop) is not None]
+
+
 def annotations_to_boxes(
     annotations: Iterable[Annotation], photo_size: tuple[int, int], crop: CropBox | None = None
 ) -> Boxes:
-    """Turn annotations or detections into boxes within the kept part of a photo.
-
-    Crowds are left out, and so are boxes that have no area inside the crop or are not finite.
+    """Turn annotations or detections into boxes within the kept part of a photo, without masks.
 
     Args:
         annotations: boxes in pixels of the photo after its EXIF rotation.
@@ -26,17 +33,47 @@ def annotations_to_boxes(
         crop: the part of it that the protocol keeps, left, top, right, bottom; None for all.
 
     Returns:
-        Boxes in pixels of that part, in the order of the annotations.
+        Boxes in pixels of that part, in the order of the annotations, of those that `keep_visible` keeps.
     """
     crop = crop or (0, 0, photo_size[1], photo_size[0])
-    kept = [(inside, one) for one in annotations if not one.crowd and (inside := clip_box(one.bbox, crop)) is not None]
+    kept = keep_visible(annotations, photo_size, crop)
     left, top, right, bottom = crop
     return Boxes(
-        xyxy=torch.tensor([inside for inside, _ in kept], dtype=torch.float32).reshape(-1, 4),
-        score=torch.tensor([1.0 if one.score is None else one.score for _, one in kept], dtype=torch.float32),
-        label=torch.tensor([one.category_id for _, one in kept], dtype=torch.int64),
+        xyxy=torch.tensor([clip_box(one.bbox, crop) for one in kept], dtype=torch.float32).reshape(-1, 4),
+        score=torch.tensor([1.0 if one.score is None else one.score for one in kept], dtype=torch.float32),
+        label=torch.tensor([one.category_id for one in kept], dtype=torch.int64),
         image_size=(bottom - top, right - left),
     )
+
+
+def draw_masks(annotations: Sequence[Annotation], photo_size: tuple[int, int], crop: CropBox | None = None) -> Tensor:
+    """Return which pixels of the kept part of a photo each instance covers.
+
+    Convention:
+        An instance without a segmentation covers all of its box. A mask can be empty: where the segmentation lies
+        outside of the kept part, or is thinner than a pixel.
+
+    Returns:
+        (K, height, width) bool.
+
+    Raises:
+        ValueError: A segmentation is not one of COCO's kinds, naming the annotation.
+    """
+    left, top, right, bottom = crop or (0, 0, photo_size[1], photo_size[0])
+    masks = torch.zeros(len(annotations), bottom - top, right - left, dtype=torch.bool)
+    for place, one in enumerate(annotations):
+        try:
+            mask = segmentation_to_mask(one.segmentation or [box_corners(one.bbox, photo_size)], photo_size)
+        except ValueError as error:
+            raise ValueError(f"annotation {one.id}: {error}") from error
+        masks[place] = torch.from_numpy(mask[top:bottom, left:right])
+    return masks
+
+
+def box_corners(bbox: tuple[float, float, float, float], photo_size: tuple[int, int]) -> list[float]:
+    """Return what lies of a box in a photo of (height, width) as a polygon."""
+    left, top, right, bottom = clip_box(bbox, (0, 0, photo_size[1], photo_size[0])) or (0.0, 0.0, 0.0, 0.0)
+    return [left, top, right, top, right, bottom, left, bottom]
 
 
 def clip_box(bbox: tuple[float, float, float, float], crop: CropBox) -> tuple[float, float, float, float] | None:
@@ -49,8 +86,8 @@ def clip_box(bbox: tuple[float, float, float, float], crop: CropBox) -> tuple[fl
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def select_best(boxes: Boxes, max_boxes: int) -> Boxes:
-    """Keep the boxes of highest score.
+def choose_best(boxes: Boxes, max_boxes: int) -> Tensor:
+    """Return which boxes have the highest scores, (n,) int64.
 
     Convention:
         As InstColorization: up to `max_boxes` stay as they are, in the order of their file; of more, the best come in
@@ -58,9 +95,9 @@ def select_best(boxes: Boxes, max_boxes: int) -> Boxes:
         which have no score, the first `max_boxes` stay in their order.
     """
     if len(boxes) <= max_boxes:
-        return boxes
+        return torch.arange(len(boxes))
     best = torch.argsort(boxes.score, descending=True, stable=True)[:max_boxes].sort().values
-    return boxes.select(best[torch.argsort(boxes.score[best], stable=True)])
+    return best[torch.argsort(boxes.score[best], stable=True)]
 
 
 def crop_boxes_to(boxes: Boxes, part: tuple[float, float, float, float]) -> Boxes:

@@ -41,9 +41,11 @@ class PhotoDataModule(pl.LightningDataModule):
         flip: mirror every other training picture with its boxes and crops.
         boxes: a box file or COCO file to take the boxes from; None for the annotations of the source.
         max_boxes: boxes of a photo that are kept.
-        box_choice: in training, the best boxes or as many drawn by (seed, epoch, key). Else always the best.
+        box_choice: in training, the best boxes or as many drawn by (seed, epoch, key). In validation always the best.
+        eval_box_choice: to test and predict, the best boxes or as many drawn by (seed, key).
         boxes_only: leave photos without any box out of training and validation.
         crop_size: side of the instance crops, each cut from the photo at its own resolution; None for no crops.
+        masks: give boxes their masks, at the size of the photo; an instance without a segmentation covers its box.
         hints: hints of each test or predict photo, drawn by (seed, key); 0 gives their batches no guide.
         hint_stop: in training and validation, chance before each hint that none follows; None gives no guide.
         batch_size: photos of a training or validation batch, on each rank. An incomplete last batch is dropped in
@@ -72,8 +74,10 @@ class PhotoDataModule(pl.LightningDataModule):
         boxes: str | None = None,
         max_boxes: int = 8,
         box_choice: BoxChoice = "best",
+        eval_box_choice: BoxChoice = "best",
         boxes_only: bool = False,
         crop_size: int | None = None,
+        masks: bool = False,
         hints: int = 0,
         hint_stop: float | None = None,
         batch_size: int = 8,
@@ -92,8 +96,10 @@ class PhotoDataModule(pl.LightningDataModule):
         self.boxes = boxes
         self.max_boxes = max_boxes
         self.box_choice: BoxChoice = box_choice
+        self.eval_box_choice: BoxChoice = eval_box_choice
         self.boxes_only = boxes_only
         self.crop_size = crop_size
+        self.masks = masks
         self.hinting = Hinting.for_evaluation(hints) if hints else None
         self.training_hinting = None if hint_stop is None else Hinting.for_training(hint_stop)
         self.batch_size = batch_size
@@ -146,7 +152,7 @@ class PhotoDataModule(pl.LightningDataModule):
         if source is None:
             raise ValueError(f"{type(self).__name__} has no test photos")
         photos = source.photos[: self.limit]
-        reading = replace(self.reading(self.protocol), hinting=self.hinting)
+        reading = replace(self.reading(self.protocol, self.eval_box_choice), hinting=self.hinting)
         dataset = PhotoDataset(source, photos, reading, self.box_file(photos))
         rank, world = self.ranks() if self.shard == (0, 1) else self.shard
         order = ShardSampler([p for p in range(rank, len(photos), world) if photos[p].key not in self.skip])
@@ -216,7 +222,9 @@ class PhotoDataModule(pl.LightningDataModule):
         cache: bool = False,
     ) -> Reading:
         """Say how photos are read."""
-        return Reading(protocol, self.max_boxes, choice, self.crop_size, self.seed, replace, with_box, cache)
+        return Reading(
+            protocol, self.max_boxes, choice, self.crop_size, self.seed, replace, with_box, cache, masks=self.masks
+        )
 
     def box_file(self, photos: Sequence[Photo] = ()) -> BoxFile | None:
         """Return the given box file.

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augmentation import Augmentation
-from datamodules.boxes import annotations_to_boxes, crop_boxes, select_best
+from datamodules.boxes import annotations_to_boxes, choose_best, crop_boxes, draw_masks, keep_visible
 from datamodules.boxfile import BoxFile
 from datamodules.color import rgb8_to_lab
 from datamodules.hints import Hinting, reveal
 from datamodules.images import ImageError
 from datamodules.photos import Annotation, Photo, PhotoSource
-from datamodules.protocol import Protocol
+from datamodules.protocol import CropBox, Protocol
 from datamodules.types import Boxes, ColorBatch, Failure, GrayBatch
 
 BoxChoice = Literal["best", "random"]
@@ -40,6 +40,7 @@ class Reading:
         max_boxes: boxes of a photo that are kept.
         box_choice: the best boxes, or as many drawn by (seed, epoch, key).
         crop_size: side of the instance crops; None for no crops.
+        masks: whether boxes come with their masks.
         seed: of the draw.
         replace: take the next readable photo for one that is broken, with a warning; else it becomes a `Failure`.
         with_box: pass over photos without a box as well.
@@ -58,6 +59,7 @@ class Reading:
     cache: bool = False
     augmentation: Augmentation | None = None
     hinting: Hinting | None = None
+    masks: bool = False
 
     @property
     def side(self) -> int | None:
@@ -158,7 +160,7 @@ class PhotoDataset(Dataset[Sample | Failure]):
         except ImageError as error:
             return Failure(photo.key, error.status, error.reason)
         size, kept = (picture.height, picture.width), self.reading.protocol.crop(*picture.size)
-        boxes = self.choose(annotations_to_boxes(self.annotations(photo, size), size, kept), photo.key, epoch)
+        boxes = self.boxes_of(photo, size, kept, epoch)
         return Sample(
             key=photo.key,
             rgb=to_tensor(self.reading.protocol.apply(picture)),
@@ -175,11 +177,21 @@ class PhotoDataset(Dataset[Sample | Failure]):
         self.boxes.check_size(photo.key, size)
         return self.boxes.boxes(photo.key)
 
-    def choose(self, boxes: Boxes, key: str, epoch: int | None) -> Boxes:
-        """Return the boxes that a method sees."""
+    def boxes_of(self, photo: Photo, size: tuple[int, int], kept: CropBox, epoch: int | None) -> Boxes:
+        """Return the boxes of a photo of (height, width) that a method sees, with their masks where it wants them."""
+        visible = keep_visible(self.annotations(photo, size), size, kept)
+        boxes = annotations_to_boxes(visible, size, kept)
+        index = self.choose(boxes, photo.key, epoch)
+        if self.reading.masks:
+            mask = draw_masks([visible[place] for place in index.tolist()], size, kept)
+            return replace(boxes.select(index), mask=mask)
+        return boxes.select(index)
+
+    def choose(self, boxes: Boxes, key: str, epoch: int | None) -> Tensor:
+        """Return which boxes a method sees."""
         if not self.drawing:
-            return select_best(boxes, self.reading.max_boxes)
-        return boxes if epoch is None else boxes.select(self.draw(len(boxes), key, epoch))
+            return choose_best(boxes, self.reading.max_boxes)
+        return torch.arange(len(boxes)) if epoch is None else self.draw(len(boxes), key, epoch)
 
     def draw(self, count: int, key: str, epoch: int) -> Tensor:
         """Draw up to `max_boxes` of `count` boxes, in ascending order, by seed, epoch and key alone."""

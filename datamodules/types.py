@@ -20,7 +20,8 @@ class Boxes:
         score: (K,) float32 in [0, 1]; 1 where the source gives none.
         label: (K,) int64, COCO category ids (1 to 90 with gaps); 0 where unknown.
         image_size: (height, width) of the photo that `xyxy` is measured in.
-        mask: (K, height, width) bool, or None where the source has only boxes.
+        mask: (K, height, width) bool, which pixels each instance covers; None where there are no masks, or no
+            method asked for them.
     """
 
     xyxy: Tensor

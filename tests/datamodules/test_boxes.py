@@ -1,12 +1,13 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datamodules.boxes import annotations_to_boxes, crop_boxes, cut_box, select_best
+from datamodules.boxes import annotations_to_boxes, choose_best, crop_boxes, cut_box, draw_masks, keep_visible
 from datamodules.photos import Annotation
 from datamodules.types import Boxes
 
@@ -65,13 +66,13 @@ def test_best_boxes_as_the_authors_choose_them() -> None:
     for count in (0, 1, 8, 9, 30):
         scores = random.permutation(count) / max(count, 1)
         found = annotate(*[(float(place), 0.0, 1.0, 1.0) for place in range(count)], scores=scores.tolist())
-        best = select_best(annotations_to_boxes(found, (10, 100)), 8)
-        assert [int(label) - 1 for label in best.label] == authors_choice(scores)
+        best = choose_best(annotations_to_boxes(found, (10, 100)), 8)
+        assert best.tolist() == authors_choice(scores)
 
 
 def test_first_boxes_where_there_are_no_scores() -> None:
     found = annotate(*[(float(place), 0.0, 1.0, 1.0) for place in range(12)])
-    assert select_best(annotations_to_boxes(found, (10, 100)), 8).label.tolist() == list(range(1, 9))
+    assert choose_best(annotations_to_boxes(found, (10, 100)), 8).tolist() == list(range(8))
 
 
 @settings(max_examples=200, deadline=None)
@@ -87,7 +88,7 @@ def test_boxes_lie_inside_the_photo(annotations: list[Annotation], size: tuple[i
     assert (top >= 0).all()
     assert (right <= side).all()
     assert (bottom <= side).all()
-    best = select_best(boxes, max_boxes)
+    best = boxes.select(choose_best(boxes, max_boxes))
     assert len(best) == min(len(boxes), max_boxes)
     if 0 < max_boxes < len(boxes):
         assert best.score.min() >= boxes.score.sort(descending=True).values[:max_boxes].min()
@@ -123,3 +124,20 @@ def test_crops_are_stretched_by_pillow() -> None:
     (crop,) = crop_boxes(Image.fromarray(rgb), boxes, 16)
     wanted = Image.fromarray(rgb[5:30, 10:50]).resize((16, 16), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(np.array(crop), np.array(wanted))
+
+
+def test_masks_are_those_of_the_kept_part() -> None:
+    square = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
+    known = Annotation(7, 1, (2, 1, 4, 4), 16, segmentation=square)
+    unknown = Annotation(8, 1, (0.0, 2.0, 50.0, 2.0), 100)
+    masks = draw_masks([known, unknown], (6, 10), (2, 0, 8, 6))
+    wanted = torch.zeros(2, 6, 6, dtype=torch.bool)
+    wanted[0, 1:5, 0:4] = wanted[1, 2:4] = True
+    assert torch.equal(masks, wanted)
+    assert torch.equal(draw_masks([known], (6, 10))[0, :, 2:8], wanted[0])
+    assert not draw_masks([known], (6, 10), (6, 0, 10, 6)).any()
+    assert draw_masks([], (6, 10), (2, 0, 8, 6)).shape == (0, 6, 6)
+    broken = Annotation(9, 1, (2, 1, 4, 4), 16, segmentation={"size": [1, 1], "counts": [1]})
+    with pytest.raises(ValueError, match="annotation 9: run lengths are of size"):
+        draw_masks([broken], (6, 10))
+    assert keep_visible([known, unknown], (6, 10), (6, 0, 10, 6)) == [unknown]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.color import lab2rgb, rgb2lab
+from skimage.color import lab2rgb, rgb2lab, rgb2yuv, yuv2rgb
 
-from datamodules.color import lab_to_rgb, lab_to_rgb8, rgb8_to_lab, rgb_to_lab
+from datamodules.color import lab_to_rgb, lab_to_rgb8, rgb8_to_lab, rgb_to_lab, rgb_to_yuv, yuv_to_rgb
 from datamodules.images import find_images, read_image
 
 
@@ -43,6 +43,18 @@ def test_lab_to_rgb_equals_scikit_image_inside_and_outside_of_the_gamut(dtype: t
     np.testing.assert_allclose(rgb.numpy(), wanted, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_yuv_equals_scikit_image(dtype: torch.dtype, tolerance: float) -> None:
+    colors = sampled_colors()
+    yuv = rgb_to_yuv(to_torch(colors).to(dtype))
+    assert yuv.dtype == dtype
+    np.testing.assert_allclose(yuv.numpy(), np.moveaxis(rgb2yuv(colors), -1, 0), rtol=0, atol=tolerance)
+    signed = colors - np.array([0, 0.5, 0.5])
+    np.testing.assert_allclose(
+        yuv_to_rgb(to_torch(signed).to(dtype)).numpy(), np.moveaxis(yuv2rgb(signed), -1, 0), rtol=0, atol=tolerance
+    )
+
+
 def test_leading_dimensions_are_kept() -> None:
     rgb = torch.rand(2, 4, 3, 5, 6)
     lab = rgb_to_lab(rgb)
@@ -50,7 +62,7 @@ def test_leading_dimensions_are_kept() -> None:
     torch.testing.assert_close(lab[1, 2], rgb_to_lab(rgb[1, 2]), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("convert", [rgb_to_lab, lab_to_rgb])
+@pytest.mark.parametrize("convert", [rgb_to_lab, lab_to_rgb, rgb_to_yuv, yuv_to_rgb])
 @pytest.mark.parametrize("wrong", [torch.zeros(3, 4), torch.zeros(4, 4, 4), torch.zeros(3, 4, 4, dtype=torch.uint8)])
 def test_wrong_input_is_refused(convert: object, wrong: torch.Tensor) -> None:
     assert callable(convert)

@@ -17,6 +17,8 @@ from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.photo_data import PhotoDataModule
 from datamodules.samplers import EpochSampler, ShardSampler
+from datamodules.sources.synthetic import mask_to_bbox
+from datamodules.synthetic import SyntheticDataModule
 from datamodules.types import ColorBatch
 
 SIZES = [(40, 30), (30, 40), (37, 21), (64, 64), (50, 33)]
@@ -451,3 +453,59 @@ def test_real_photos(shared: Path) -> None:
     for batch in batches(data.test_dataloader()):
         assert batch.gray.light.shape == (3, 1, 256, 256)
         assert len(batch.gray.crops) == sum(len(boxes) for boxes in batch.gray.boxes)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("protocol", ["stretch256-v1", "centercrop256-v1"])
+def test_masks_go_with_the_boxes(cache: bool, protocol: str) -> None:
+    settings: dict[str, Any] = {"size": 64, "train": 4, "val": 1, "batch_size": 4, "cache": cache}
+    settings |= {"box_choice": "random", "max_boxes": 3, "train_size": 32, "protocol": protocol, "flip": True}
+    data = SyntheticDataModule(masks=True, **settings)
+    plain = SyntheticDataModule(**settings)
+    for epoch in range(2):
+        (batch,), (without,) = batches(data.train_dataloader(), epoch), batches(plain.train_dataloader(), epoch)
+        for boxes, others in zip(batch.gray.boxes, without.gray.boxes, strict=True):
+            assert others.mask is None
+            assert torch.equal(boxes.xyxy, others.xyxy)
+            assert boxes.mask is not None
+            assert boxes.mask.shape == (3, 64, 64)
+            assert boxes.mask.dtype == torch.bool
+            around = torch.stack([torch.tensor(mask_to_xyxy(mask.numpy())) for mask in boxes.mask])
+            assert torch.equal(around, boxes.xyxy), "the box of a synthetic object is the least around its pixels"
+
+
+def mask_to_xyxy(mask: np.ndarray) -> list[float]:
+    x, y, width, height = mask_to_bbox(mask)
+    return [x, y, x + width, y + height]
+
+
+def test_masks_are_cut_by_the_protocol(shared: Path) -> None:
+    def read(protocol: str) -> ColorBatch:
+        settings: dict[str, Any] = {"limit": 4, "eval_batch_size": 4, "max_boxes": 100}
+        data = CocoDataModule(shared / "data/coco", masks=True, protocol=protocol, **settings)
+        (batch,) = batches(data.test_dataloader())
+        return batch
+
+    whole, cut = read("stretch256-v1"), read("centercrop256-v1")
+    for mine, theirs in zip(whole.gray.boxes, cut.gray.boxes, strict=True):
+        assert mine.mask is not None
+        assert theirs.mask is not None
+        height, width = mine.image_size
+        side = min(mine.image_size)
+        top, left = (height - side) // 2, (width - side) // 2
+        inside = mine.mask[:, top : top + side, left : left + side]
+        wanted = {tuple(mask.flatten().tolist()) for mask in inside if mask.any()}
+        assert wanted == {tuple(mask.flatten().tolist()) for mask in theirs.mask if mask.any()}
+
+
+def test_test_boxes_are_drawn_by_seed_and_key(root: Path) -> None:
+    def drawn(seed: int, **settings: Any) -> list[torch.Tensor]:
+        data = CocoDataModule(root, max_boxes=2, eval_box_choice="random", seed=seed, **settings)
+        return [boxes.xyxy for batch in batches(data.test_dataloader()) for boxes in batch.gray.boxes]
+
+    best = [boxes.xyxy for batch in batches(CocoDataModule(root).test_dataloader()) for boxes in batch.gray.boxes]
+    for one, again, everything in zip(drawn(3), drawn(3, eval_batch_size=5), best, strict=True):
+        assert torch.equal(one, again)
+        assert len(one) == min(2, len(everything))
+        assert all((everything == box).all(1).any() for box in one)
+    assert any(not torch.equal(one, other) for one, other in zip(drawn(3), drawn(4), strict=True))
