@@ -30,6 +30,7 @@ class MethodCard(BaseModel):
     """Hold the facts of a method: who made it, under which licence, and what the suite must know to run it.
 
     Attributes:
+        uses_hints: whether it takes colours that are given away, `hints: N` in a suite.
         stages: ids of the methods to be trained one after another, its own last; empty where nothing is trained.
         reported: figures that its authors published; facts only, never mixed with measured ones.
     """
@@ -45,6 +46,7 @@ class MethodCard(BaseModel):
     url: str | None
     license: str
     uses_boxes: bool
+    uses_hints: bool = False
     trainable: bool
     stages: tuple[str, ...] = ()
     published: Published = Published()

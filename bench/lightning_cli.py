@@ -15,19 +15,19 @@ from lightning_modules.base import Colorizer
 
 
 class ColorbenchCLI(LightningCLI):
-    """Give the datamodule the crop size that the method wants."""
+    """Give the datamodule the crop size and the hints that the method wants."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Set defaults that suit pictures of changing number."""
         parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
-        """Copy `model.init_args.crop_size` to the data where the data names none."""
+        """Copy `crop_size` and `hint_stop` of the model to the data where the data names none."""
         config = self.config[self.subcommand] if self.subcommand else self.config
-        wanted = config.model.get("init_args", {}).get("crop_size")
-        given = config.data.get("init_args")
-        if given is not None and given.get("crop_size") is None:
-            given["crop_size"] = wanted
+        wanted, given = config.model.get("init_args", {}), config.data.get("init_args")
+        for name in ("crop_size", "hint_stop"):
+            if given is not None and given.get(name) is None:
+                given[name] = wanted.get(name)
 
 
 def run_command_line() -> None:

@@ -92,6 +92,11 @@ def test_card_says_whether_boxes_are_looked_at(method: str) -> None:
 
 
 @each_method
+def test_card_says_whether_hints_are_taken(method: str) -> None:
+    assert (small(method).hint_stop is not None) == catalog.methods()[method].uses_hints
+
+
+@each_method
 def test_chroma_has_the_size_of_the_light(method: str) -> None:
     built = small(method).eval()
     built.prepare_training(synthetic())
