@@ -14,8 +14,8 @@ from bench.tables import write_table
 GRID = "pictures/grid.jpg"
 CREDITS = "pictures/credits.csv"
 CREDIT_COLUMNS = ("image", "license", "license_url", "source")
-FREE = ("by/", "by-sa/", "commons/usage", "usa.gov/copyright")
-"""Parts of the addresses of licences that allow a picture to be changed and passed on."""
+FREE = ("/by/", "commons/usage", "usa.gov/copyright")
+"""Parts of the addresses of licences that allow a picture to be changed and passed on under any other."""
 TILE = 112
 MARGIN = 168
 QUALITY = 82
