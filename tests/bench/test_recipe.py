@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench import catalog
+from bench.build import build_data
 from bench.errors import UsageError
-from bench.recipe import load_recipe, parse_settings
+from bench.recipe import load_recipe, parse_settings, setting_names
 from bench.suite import load_suite
 
 
@@ -117,3 +119,74 @@ def test_settings_are_yaml_scalars() -> None:
 def test_settings_that_cannot_be_read_are_named(given: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_settings(given)
+
+
+def _rates(recipe: str, stage: str, steps: list[int], whole: int, epoch: int = 1) -> list[float]:
+    settings = load_recipe(recipe).stage(stage)
+    return [settings.rate(step, steps=whole, steps_an_epoch=epoch) for step in steps]
+
+
+def test_linear_decay_is_that_of_the_authors_scheduler() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([weight], lr=5e-4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 - max(0, epoch + 1 - 100) / 51)
+    theirs = []
+    for _ in range(150):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    ours = _rates("repo", "instcolor-full", [7 * epoch + 6 for epoch in range(150)], 7 * 150, epoch=7)
+    assert ours == pytest.approx(theirs)
+    assert ours[99] == 5e-4 > ours[100]
+
+
+def test_drops_are_where_the_authors_set_them() -> None:
+    places = [0, 199_999, 200_000, 374_999, 375_000, 449_999]
+    assert _rates("paper", "zhang-eccv16", places, 450_000) == [3e-5, 3e-5, 1e-5, 1e-5, 3e-6, 3e-6]
+    places = [224_999, 225_000, 450_000]
+    assert _rates("repo", "zhang-eccv16", places, 500_000) == [3e-5, 3e-6, 3e-7]
+    assert _rates("paper", "instcolor-full", [0, 99], 100, epoch=50) == [1e-5, 1e-5]
+
+
+def test_cosine_rises_and_falls() -> None:
+    rates = _rates("demo", "zhang-eccv16", list(range(400)), 400)
+    peak = load_recipe("demo").stage("zhang-eccv16").learning_rate
+    assert rates[0] == pytest.approx(peak / 20)
+    assert max(rates) == pytest.approx(peak, rel=0.01)
+    assert rates[-1] < peak / 1000
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("{learning_rate: 1}", "give either steps or epochs"),
+        ("{steps: 2, epochs: 2, learning_rate: 1}", "give either steps or epochs"),
+        ("{steps: 2, learning_rate: 1, schedule: linear}", "decay_from goes with schedule linear"),
+        ("{steps: 2, learning_rate: 1, decay_from: 1}", "decay_from goes with schedule linear"),
+        ("{steps: 2, learning_rate: 1, schedule: linear, decay_from: 2}", "decay_from lies behind the end"),
+        ("{steps: 2, learning_rate: 1, schedule: cosine, drops: {1: 1}}", "drops go with schedule constant"),
+    ],
+)
+def test_a_length_or_schedule_that_contradicts_itself_is_refused(tmp_path: Path, stage: str, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"id: x\nstages: {{gray: {stage}}}\n")
+    with pytest.raises(UsageError, match=words):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("recipe", sorted(catalog.recipes()))
+def test_settings_of_stages_exist(recipe: str) -> None:
+    loaded = load_recipe(recipe)
+    for name, stage in loaded.stages.items():
+        assert set(stage.model) <= set(setting_names(catalog.model_tree(name))), name
+        build_data(catalog.data_tree("synthetic"), train_size=loaded.train_size, **stage.data)
+
+
+def test_the_authors_figures_are_kept_apart() -> None:
+    paper, repo = load_recipe("paper"), load_recipe("repo")
+    stages = ["instcolor-full", "instcolor-instance", "instcolor-fusion"]
+    assert [paper.stage(stage).epochs for stage in stages] == [2, 5, 2]
+    assert [repo.stage(stage).epochs for stage in stages] == [150, 150, 30]
+    trees = [recipe.tree("zhang-eccv16")["init_args"]["neighbours"] for recipe in (paper, repo)]
+    assert trees == [5, 10]
+    assert all(_widths(repo.tree(stage)) == _widths(catalog.model_tree(stage)) for stage in repo.stages)
