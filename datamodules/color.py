@@ -10,6 +10,17 @@ XYZ_OF_RGB = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.07
 TO_XYZ = (XYZ_OF_RGB / np.array(WHITE)[:, None]).tolist()
 TO_RGB = (np.linalg.inv(XYZ_OF_RGB) * np.array(WHITE)[None, :]).tolist()
 
+# Gamma-encoded R G B to luma and the two colour differences of analogue PAL, as in scikit-image.
+YUV_OF_RGB = np.array(
+    [
+        [0.299, 0.587, 0.114],
+        [-0.14714119, -0.28886916, 0.43601035],
+        [0.61497538, -0.51496512, -0.10001026],
+    ]
+)
+TO_YUV = YUV_OF_RGB.tolist()
+FROM_YUV = np.linalg.inv(YUV_OF_RGB).tolist()
+
 SRGB_TOE = 0.04045
 LINEAR_TOE = 0.0031308
 LAB_TOE = 0.008856
@@ -62,6 +73,22 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     xyz = torch.where(roots > LAB_ROOT_TOE, roots**3, (roots - 16 / 116) / 7.787)
     linear = mix(xyz, TO_RGB)
     return torch.where(linear > LINEAR_TOE, 1.055 * linear.clamp_min(LINEAR_TOE) ** (1 / 2.4) - 0.055, linear * 12.92)
+
+
+def rgb_to_yuv(rgb: Tensor) -> Tensor:
+    """Convert gamma-encoded R G B in [0, 1] to Y in [0, 1], U within 0.436 and V within 0.615 of 0.
+
+    Convention:
+        As `skimage.color.rgb2yuv`; all of (..., 3, H, W), floating point.
+    """
+    check_colors(rgb, "rgb")
+    return mix(rgb, TO_YUV)
+
+
+def yuv_to_rgb(yuv: Tensor) -> Tensor:
+    """Convert Y U V back to gamma-encoded R G B, not clipped; as `skimage.color.yuv2rgb`, all of (..., 3, H, W)."""
+    check_colors(yuv, "yuv")
+    return mix(yuv, FROM_YUV)
 
 
 def rgb8_to_lab(rgb: Tensor) -> Tensor:

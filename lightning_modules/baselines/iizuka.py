@@ -3,22 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.types import ColorBatch, GrayBatch
 from lightning_modules.base import Colorizer
+from lightning_modules.baselines.training_colors import photo_data
 from lightning_modules.losses.global_batch import mean_count
-from lightning_modules.networks.iizuka import AB_SCALE, IizukaNet
+from lightning_modules.networks.iizuka import IizukaNet
+from lightning_modules.networks.output_space import encode
 
 UNKNOWN = -1
 """Label of a picture whose scene is not known."""
 
 
-def unit_chroma(chroma: Tensor) -> Tensor:
-    """Return chroma on the scale of the network's sigmoid, -100 at 0 and 100 at 1; what lies beyond is clipped."""
-    return ((chroma / AB_SCALE + 1) / 2).clamp(0, 1)
+def too_few_classes(classes: int, wanted: int) -> str:
+    """Return what to say of a network that knows fewer scenes than the photos show."""
+    return (
+        f"the photos have labels of {wanted} classes, the network knows {classes}: train it with "
+        f"`--set classes={wanted}`"
+    )
 
 
 def scene_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -32,9 +38,7 @@ def scene_loss(logits: Tensor, label: Tensor) -> Tensor:
         ValueError: A label is not below the number of classes.
     """
     if (label >= logits.shape[1]).any():
-        raise ValueError(
-            f"label {int(label.max())} in a network of {logits.shape[1]} classes: set `classes` to the dataset's number"
-        )
+        raise ValueError(too_few_classes(logits.shape[1], int(label.max()) + 1))
     known = mean_count((label != UNKNOWN).sum())
     return functional.cross_entropy(logits.float(), label, ignore_index=UNKNOWN, reduction="sum") / known
 
@@ -46,8 +50,8 @@ class IizukaColorizer(Colorizer):
     lie on its way.
 
     Args:
-        network: gives chroma and scene logits.
-        scene_weight: alpha, of the scene's cross-entropy.
+        network: gives colours and scene logits; its `global_branch` and `space` are ablations of the paper.
+        scene_weight: alpha, of the scene's cross-entropy; 0 learns colours alone, another ablation.
         optimizer: `adadelta` as published, or `adam`, which needs fewer steps; each wants a learning rate of its own.
         learning_rate: 1 for Adadelta, about 1e-3 for Adam.
         input_size: side in pixels that light is resized to; None keeps its size.
@@ -74,16 +78,31 @@ class IizukaColorizer(Colorizer):
         """Return the network."""
         return {"network": self.network}
 
+    def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
+        """Check that the network knows all classes of the training photos; photos without labels are good too.
+
+        Raises:
+            ValueError: It knows fewer; the message has the number to set.
+        """
+        source = photo_data(datamodule).source("train")
+        wanted = 0 if source is None else len(source.classes)
+        if self.network.global_branch and wanted > self.network.classes:
+            raise ValueError(too_few_classes(self.network.classes, wanted))
+
     def colorize(self, gray: GrayBatch) -> Tensor:
         """Return the chroma; the scene is of no use here."""
         chroma: Tensor = self.network(gray.light)[0]
         return chroma
 
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
-        """Return `loss` and its parts: `color`, squared error on [0, 1], and `scene`, cross-entropy in nat."""
-        chroma, logits = self.network(batch.gray.light)
-        color = functional.mse_loss((chroma / AB_SCALE + 1) / 2, unit_chroma(batch.chroma))
-        scene = scene_loss(logits, batch.label)
+        """Return `loss` and its parts: `color`, squared error on [0, 1], and `scene`, cross-entropy in nat.
+
+        Without the global branch nothing names a scene, and `scene` is 0.
+        """
+        light = batch.gray.light
+        answer, logits = self.network.answer(light)
+        color = functional.mse_loss(answer, encode(self.network.space, light, batch.chroma))
+        scene = color.new_zeros(()) if logits is None else scene_loss(logits, batch.label)
         return {"loss": color + self.scene_weight * scene, "color": color, "scene": scene}
 
     def configure_optimizers(self) -> Any:

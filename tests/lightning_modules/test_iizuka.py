@@ -1,14 +1,19 @@
 """The network of Iizuka et al. and its training."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
+from datamodules.sources.scenes import GROUND_HUES
+from datamodules.synthetic import SyntheticDataModule
 from datamodules.types import Boxes, ColorBatch, GrayBatch
-from lightning_modules.baselines.iizuka import IizukaColorizer, scene_loss, unit_chroma
+from lightning_modules.baselines.iizuka import IizukaColorizer, scene_loss
 from lightning_modules.networks.iizuka import IizukaNet
+from lightning_modules.networks.output_space import Space, encode
 
 LOW = [(1, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512)]
 MIDDLE = [(512, 512), (512, 256)]
@@ -28,9 +33,13 @@ def color_batch(size: int = 32, label: tuple[int, ...] = (1, 0)) -> ColorBatch:
     return ColorBatch(gray, chroma, torch.zeros(0, 2, 8, 8), rgb, torch.tensor(label), sizes)
 
 
-def method(**settings: object) -> IizukaColorizer:
+def network(**settings: Any) -> IizukaNet:
     torch.manual_seed(0)
-    return IizukaColorizer(network=IizukaNet(width=1 / 16, classes=3, global_size=32), **settings)  # type: ignore[arg-type]
+    return IizukaNet(width=1 / 16, classes=3, global_size=32, **settings)
+
+
+def method(**settings: Any) -> IizukaColorizer:
+    return IizukaColorizer(network=network(), **settings)
 
 
 def test_the_size_that_the_layer_table_gives() -> None:
@@ -99,6 +108,62 @@ def test_the_loss_is_squared_error_and_a_300th_of_the_scene() -> None:
     assert parts["loss"].item() == pytest.approx(color + scene / 300, rel=1e-5)
 
 
+ABLATIONS = {
+    "published": {},
+    "without-global-branch": {"global_branch": False},
+    "yuv": {"space": "yuv"},
+    "rgb": {"space": "rgb"},
+}
+each_ablation = pytest.mark.parametrize("settings", [pytest.param(value, id=key) for key, value in ABLATIONS.items()])
+
+
+@each_ablation
+@pytest.mark.parametrize("label", [(1, 0), (-1, -1)])
+@pytest.mark.parametrize("scene_weight", [1 / 300, 0.0])
+def test_every_parameter_gets_a_gradient(settings: dict[str, Any], label: tuple[int, ...], scene_weight: float) -> None:
+    colorizer = IizukaColorizer(network=network(**settings), scene_weight=scene_weight)
+    torch.autograd.backward(colorizer.loss(color_batch(label=label))["loss"])
+    assert [name for name, weight in colorizer.named_parameters() if weight.grad is None] == []
+    learns_scenes = label[0] >= 0 and scene_weight > 0 and settings.get("global_branch", True)
+    assert ("classifier" in touched(colorizer.network)) == learns_scenes
+
+
+@each_ablation
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (37, 30)])
+def test_every_ablation_gives_chroma(settings: dict[str, Any], height: int, width: int) -> None:
+    with torch.inference_mode():
+        chroma, logits = network(**settings).eval()(torch.rand(2, 1, height, width) * 100)
+    assert chroma.shape == (2, 2, height, width)
+    assert chroma.abs().max() <= 110
+    assert (logits is None) == (settings.get("global_branch") is False)
+
+
+def test_without_the_global_branch_only_the_middle_level_is_fused() -> None:
+    with torch.device("meta"):
+        whole, local = IizukaNet(), IizukaNet(global_branch=False)
+    assert {name for name, _ in local.named_children()} == {"low", "middle", "fusion", "color"}
+    counts = [sum(weight.numel() for weight in each.parameters()) for each in (whole, local)]
+    branch = sum((inputs * 9 + 3) * outputs for inputs, outputs in WHOLE) + sum((i + 1) * o for i, o in DENSE)
+    assert counts[0] - counts[1] == branch + 256 * 256
+    assert counts[1] == 6_323_106
+
+
+def test_a_network_that_answers_in_rgb_has_three_outputs() -> None:
+    with torch.device("meta"):
+        counts = [sum(weight.numel() for weight in IizukaNet(space=space).parameters()) for space in ("lab", "rgb")]
+    assert counts[1] - counts[0] == 32 * 9 + 1
+
+
+@pytest.mark.parametrize("space", ["lab", "yuv", "rgb"])
+def test_the_error_is_that_of_the_answer(space: Space) -> None:
+    colorizer = IizukaColorizer(network=network(space=space)).eval()
+    batch = color_batch()
+    answer, _ = colorizer.network.answer(batch.gray.light)
+    wanted = encode(space, batch.gray.light, batch.chroma)
+    squares = (answer.detach().numpy().astype(float) - wanted.numpy()) ** 2
+    assert colorizer.loss(batch)["color"].item() == pytest.approx(squares.mean(), rel=1e-5)
+
+
 def touched(network: nn.Module) -> set[str]:
     return {
         name
@@ -130,12 +195,17 @@ def test_a_batch_without_a_label_has_no_scene_part() -> None:
 
 
 def test_a_label_beyond_the_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match="label 3 in a network of 3 classes"):
+    with pytest.raises(ValueError, match=r"network knows 3: .*--set classes=4`"):
         scene_loss(torch.zeros(2, 3), torch.tensor([3, -1]))
 
 
-def test_chroma_beyond_the_sigmoid_is_clipped() -> None:
-    assert unit_chroma(torch.tensor([-108.0, -100, 0, 50, 100, 101])).tolist() == [0, 0, 0.5, 0.75, 1, 1]
+def test_a_dataset_with_more_classes_is_refused_before_the_first_step() -> None:
+    data = SyntheticDataModule(train=2)
+    classes = len(GROUND_HUES)
+    with pytest.raises(ValueError, match=f"network knows 3: .*--set classes={classes}`"):
+        method().prepare_training(data)
+    IizukaColorizer(network=network(global_branch=False)).prepare_training(data)
+    IizukaColorizer(network=IizukaNet(width=1 / 16, classes=classes)).prepare_training(data)
 
 
 def test_the_published_optimiser_and_the_quick_one() -> None:
@@ -145,10 +215,13 @@ def test_the_published_optimiser_and_the_quick_one() -> None:
     assert adam.defaults["lr"] == 1e-3
 
 
-def test_it_learns() -> None:
-    colorizer = method(optimizer="adam", learning_rate=3e-3)
+@each_ablation
+def test_it_learns(settings: dict[str, Any]) -> None:
+    colorizer = IizukaColorizer(network=network(**settings), optimizer="adam", learning_rate=3e-3)
     batch = color_batch()
-    batch.chroma[:] = torch.tensor([[60.0, -40], [-50, 70]])[:, :, None, None]
+    batch.gray.light[:] = batch.gray.light / 5 + 50
+    batch.gray.light[0] -= 20
+    batch.chroma[:] = torch.tensor([[30.0, -20], [-25, 35]])[:, :, None, None]
     optimizer = colorizer.configure_optimizers()
     first = colorizer.loss(batch)["color"].item()
     for _ in range(30):
