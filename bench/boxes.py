@@ -1,6 +1,7 @@
 """The boxes of a set of photos, from its annotators or from a detector that looks at the photos' light."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def detect(
     """Find the instances of all photos, in this process.
 
     A photo that cannot be read is left out and noted in the file's `info.failed`; the others are looked at. Boxes are
-    rounded to a thousandth of a pixel, scores to a millionth.
+    rounded to a thousandth of a pixel, scores to a millionth. Masks that annotators or the detector give are kept.
 
     Args:
         source: the photos.
@@ -108,7 +109,7 @@ class _Copier:
         whole = (0, 0, rgb.shape[1], rgb.shape[0])
         given = photo.annotations if self.annotated is None else self.annotated.boxes(photo.key)
         usable = [one for one in given if not one.crowd and clip_box(one.bbox, whole) is not None]
-        return [Annotation(one.id, one.category_id, one.bbox, one.area) for one in usable[: self.max_boxes]]
+        return [replace(one, score=None) for one in usable[: self.max_boxes]]
 
 
 class _Finder:
@@ -124,12 +125,21 @@ class _Finder:
 
 
 def _annotations(boxes: "Boxes") -> list[Annotation]:
+    from datamodules.masks import mask_to_segmentation
+
     found = []
-    for (left, top, right, bottom), score, label in zip(
-        boxes.xyxy.tolist(), boxes.score.tolist(), boxes.label.tolist(), strict=True
-    ):
+    for place, (left, top, right, bottom) in enumerate(boxes.xyxy.tolist()):
         x, y, width, height = (round(value, 3) for value in (left, top, right - left, bottom - top))
-        found.append(Annotation(0, label, (x, y, width, height), round(width * height, 3), score=round(score, 6)))
+        found.append(
+            Annotation(
+                id=0,
+                category_id=int(boxes.label[place]),
+                bbox=(x, y, width, height),
+                area=round(width * height, 3),
+                score=round(float(boxes.score[place]), 6),
+                segmentation=None if boxes.mask is None else mask_to_segmentation(boxes.mask[place].numpy()),
+            )
+        )
     return found
 
 

@@ -70,7 +70,8 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
         raise UsageError(f"{error}; colour them into two folders") from error
     model = load(wish)
     uses_boxes = catalog.methods()[wish.method].uses_boxes
-    reading = Reading(PROTOCOLS["native-v1"], MAX_BOXES, crop_size=model.crop_size if uses_boxes else None)
+    crop_size = model.crop_size if uses_boxes else None
+    reading = Reading(PROTOCOLS["native-v1"], MAX_BOXES, crop_size=crop_size, masks=model.uses_masks)
     photos = PhotoDataset(source, source.photos, reading, find_boxes(source, wish) if uses_boxes else NO_BOXES)
     failed = 0
     with progress(f"colouring with {wish.method}", len(photos)) as advance:

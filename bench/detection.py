@@ -158,7 +158,7 @@ def find_detector_weights(choice: DetectorChoice, *, beside: Path | None = None,
 
 
 def _request(choice: DetectorChoice, weights: Path, out: Path) -> DetectionRequest:
-    settings = choice.model_dump(include={"score_threshold", "max_boxes"})
+    settings = {"score_threshold": choice.score_threshold, "max_boxes": choice.kept_boxes}
     return DetectionRequest.model_validate(
         {"detector": choice.id, "weights": weights, "out": out.resolve(), **settings}
     )
@@ -169,7 +169,7 @@ def _detect_here(
 ) -> BoxFile:
     with progress(f"boxes of {choice.name}", len(source.photos[:limit])) as advance:
         found = detect(
-            source, choice.id, max_boxes=choice.max_boxes, limit=limit, progress=advance, annotated=annotated
+            source, choice.id, max_boxes=choice.kept_boxes, limit=limit, progress=advance, annotated=annotated
         )
     with writing(out):
         found.write(out)

@@ -22,6 +22,7 @@ from bench.scoring.evaluator import Evaluator, shorten_reason
 from bench.scoring.perceptual import find_lpips
 from bench.weights import load_networks
 from datamodules.photo_data import PhotoDataModule
+from datamodules.photo_dataset import BoxChoice
 from datamodules.protocol import PROTOCOLS
 from lightning_modules.base import Colorizer
 
@@ -35,6 +36,7 @@ class Request(BaseModel):
         boxes: box file; None where the method looks at no boxes.
         metrics: those that can be computed here.
         max_boxes: boxes of a picture that the method may see; 0 without a box file.
+        box_choice: which of them.
         total: pictures of the whole run.
         save_images: whether the coloured pictures are kept.
     """
@@ -50,6 +52,7 @@ class Request(BaseModel):
     protocol: str
     boxes: Path | None
     max_boxes: int
+    box_choice: BoxChoice
     metrics: tuple[str, ...]
     seed: int
     batch_size: int
@@ -75,6 +78,8 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         protocol=request.protocol,
         boxes=None if request.boxes is None else str(request.boxes),
         max_boxes=request.max_boxes if request.boxes is not None else 0,
+        eval_box_choice=request.box_choice,
+        masks=method.uses_masks,
         crop_size=method.crop_size if method.uses_boxes else None,
         eval_batch_size=request.batch_size,
         limit=request.limit,

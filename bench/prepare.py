@@ -177,6 +177,7 @@ def _job(
         "limit": suite.limit,
         "protocol": PROTOCOLS[suite.protocol].digest,
         "seed": run.seed,
+        "boxes_seen": {"max_boxes": run.detector.max_boxes, "choice": run.detector.choice},
         **digests,
     }
     folder = options.out / run.folder
@@ -190,6 +191,7 @@ def _job(
         protocol=suite.protocol,
         boxes=boxes,
         max_boxes=run.detector.max_boxes,
+        box_choice=run.detector.choice,
         metrics=metrics,
         seed=run.seed,
         batch_size=suite.batch_size,

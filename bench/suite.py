@@ -14,6 +14,7 @@ from datamodules.protocol import PROTOCOLS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LARGEST_FILE = 1_000_000
+MOST_BOXES = 100
 DEFAULT_METRICS = ("psnr", "ssim", "lpips_squeeze")
 
 
@@ -69,16 +70,26 @@ class MethodChoice(Choice):
 
 
 class DetectorChoice(Choice):
-    """Choose a detector. `score_threshold` is the least confidence, `max_boxes` the most boxes a photo."""
+    """Choose a detector, and which of its boxes methods see.
+
+    `score_threshold` is the least confidence, `max_boxes` the most boxes a photo. Of more, `choice` takes the best, or
+    as many `random` ones, drawn by seed and picture from the best `MOST_BOXES`.
+    """
 
     weights: str | None = None
     score_threshold: float = Field(default=0.7, ge=0, le=1)
-    max_boxes: int = Field(default=8, ge=1, le=100)
+    max_boxes: int = Field(default=8, ge=1, le=MOST_BOXES)
+    choice: Literal["best", "random"] = "best"
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         catalog.known("detector", self.id, catalog.DETECTORS)
         return self
+
+    @property
+    def kept_boxes(self) -> int:
+        """Return how many boxes a photo the box file holds."""
+        return self.max_boxes if self.choice == "best" else MOST_BOXES
 
 
 class DatasetChoice(Choice):

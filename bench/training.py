@@ -107,6 +107,7 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
             options.data,
             train_size=options.recipe.train_size,
             crop_size=method.crop_size if method.uses_boxes else None,
+            masks=method.uses_masks,
             hint_stop=method.hint_stop,
             batch_size=identity(stage, options)["batch_size"] // options.processes,
             seed=options.seed,

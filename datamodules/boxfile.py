@@ -191,6 +191,7 @@ def collect_boxes(
                     bbox=box.bbox,
                     score=box.score,
                     area=box.area,
+                    segmentation=box.segmentation,
                 )
             )
     names = tuple(BoxCategory(id=number, name=name) for number, name in sorted(categories.items()))

@@ -30,6 +30,9 @@ class Colorizer(pl.LightningModule):
     uses_boxes: ClassVar[bool] = False
     """Whether `forward` looks at boxes or crops. Methods that do not are run once, without a detector."""
 
+    uses_masks: bool = False
+    """Whether its batches are to hold the masks of instances; an ablation of a method may set it for itself."""
+
     hint_stop: float | None = None
     """Chance, before each hint of a training picture, that none follows; None for a method that takes no hints."""
 

@@ -20,11 +20,13 @@ from bench.errors import CommandError, MissingError, UsageError
 from bench.suite import DetectorChoice
 from datamodules.boxfile import read_boxes
 from datamodules.images import ImageError
+from datamodules.masks import segmentation_to_mask
 from datamodules.photos import Annotation, Photo
 from datamodules.types import Boxes
 from lightning_modules.detectors.mask_rcnn import build_network
 
 SIZE = (24, 40)
+POLYGON = [[1.5, 2.0, 11.5, 2.0, 11.5, 14.0]]
 
 
 class Photos:
@@ -36,7 +38,7 @@ class Photos:
         Photo(
             "a",
             (
-                Annotation(5, 1, (1.5, 2.0, 10.0, 12.0), 90.0),
+                Annotation(5, 1, (1.5, 2.0, 10.0, 12.0), 90.0, score=0.5, segmentation=POLYGON),
                 Annotation(6, 24, (0.0, 0.0, 40.0, 24.0), 900.0, crowd=True),
                 Annotation(7, 24, (50.0, 2.0, 10.0, 12.0), 90.0),
                 Annotation(8, 24, (3.0, 2.0, 10.0, 12.0), 90.0),
@@ -87,6 +89,7 @@ def _state_file(path: Path, category: int) -> Path:
 def test_annotations_are_copied_without_scores_and_crowds() -> None:
     done: list[int] = []
     found = detect(Photos(), "annotations", max_boxes=2, progress=done.append)
+    assert [one.segmentation for one in found.annotations] == [POLYGON, None]
     assert [(one.category_id, one.bbox, one.score) for one in found.annotations] == [
         (1, (1.5, 2.0, 10.0, 12.0), None),
         (24, (3.0, 2.0, 10.0, 12.0), None),
@@ -124,7 +127,8 @@ def test_a_network_sees_light_and_its_findings_are_written(tmp_path: Path, monke
         def detect(self, lights: Sequence[NDArray[np.uint8]]) -> list[Boxes]:
             seen.extend(lights)
             third = torch.tensor([[1 / 3, 2.0, 11.0, 12.0]])
-            return [Boxes(third, torch.tensor([0.75]), torch.tensor([24]), SIZE)]
+            mask = torch.arange(SIZE[0] * SIZE[1]).reshape(1, *SIZE) % 5 == 0
+            return [Boxes(third, torch.tensor([0.75]), torch.tensor([24]), SIZE, mask)]
 
     monkeypatch.setattr(box_module, "_build_network", lambda *arguments, **settings: Finder())
     weights = tmp_path / "net.pth"
@@ -142,7 +146,10 @@ def test_a_network_sees_light_and_its_findings_are_written(tmp_path: Path, monke
         "luminance": "lab_of_rgb",
     }
     found.write(tmp_path / "boxes.json")
-    assert read_boxes(tmp_path / "boxes.json").digest == found.digest
+    again = read_boxes(tmp_path / "boxes.json")
+    assert again.digest == found.digest
+    mask = segmentation_to_mask(again.annotations[0].segmentation, SIZE)
+    np.testing.assert_array_equal(mask.ravel(), np.arange(SIZE[0] * SIZE[1]) % 5 == 0)
 
 
 def test_a_folder_is_detected_in_another_process(

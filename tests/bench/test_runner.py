@@ -25,6 +25,7 @@ from bench.record import RunRecord
 from bench.rows import RowStore
 from bench.runner import run
 from bench.suite import Suite, load_suite
+from datamodules.boxfile import read_boxes
 from datamodules.types import GrayBatch
 from lightning_modules.baselines.gray import GrayColorizer
 
@@ -161,7 +162,8 @@ def test_a_stopped_run_finishes_with_the_same_files(
 
 @pytest.mark.parametrize("most", [1, 3, 50])
 def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_path: Path) -> None:
-    detectors = [{"id": "annotations", "max_boxes": most}, "whole-image", "none"]
+    drawn = {"id": "annotations", "name": "drawn", "max_boxes": most, "choice": "random"}
+    detectors = [{"id": "annotations", "max_boxes": most}, drawn, "whole-image", "none"]
     given = suite(weights, detectors=detectors, datasets=[{"id": "synthetic", "count": 2, "size": 128}])
     assert run(given, options(tmp_path)) == 0
     seen = {}
@@ -170,6 +172,15 @@ def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_p
         seen[path.parent.name] = [row["n_boxes"] for row in rows]
         assert all(row["n_instances"] > 3 for row in rows)
     annotated = seen.pop("instcolor-fusion--annotations--s0")
+    assert seen.pop("instcolor-fusion--drawn--s0") == annotated
+    tables = contents(tmp_path)
+    first, other = (
+        tables[f"runs/synthetic/instcolor-fusion--{name}--s0/images.csv"] for name in ("annotations", "drawn")
+    )
+    assert (first == other) == (most == 50), "of all boxes the same are drawn, of some others than the first"
+    assert "choice: random" in (tmp_path / "runs/synthetic/instcolor-fusion--drawn--s0/config.yaml").read_text()
+    kept = read_boxes(tmp_path / "boxes/synthetic--drawn.json")
+    assert min(len(photo.annotations) for photo in kept.photos.values()) > 3
     assert max(annotated) == most if most < 50 else min(annotated) > 3
     assert seen == {
         "gray--none--s0": [0, 0],

@@ -30,6 +30,16 @@ def test_example_of_the_interface() -> None:
     assert suite.datasets[0].root == "photos"
 
 
+def test_ways_to_choose_boxes_are_detectors_of_their_own_name() -> None:
+    drawn = "{id: yolo, name: yolo-random, choice: random}"
+    above = "{id: yolo, name: yolo-all, score_threshold: 0.3, max_boxes: 100}"
+    suite = parse_suite(INTERFACE.replace("detectors: [", f"detectors: [{drawn}, {above}, "), "example")
+    assert [one.choice for one in suite.detectors] == ["random", "best", "best", "best"]
+    assert [(one.max_boxes, one.kept_boxes) for one in suite.detectors[:3]] == [(8, 100), (100, 100), (8, 8)]
+    with pytest.raises(UsageError, match="choice"):
+        parse_suite(INTERFACE.replace("max_boxes: 8", "choice: worst"), "example")
+
+
 def test_methods_without_boxes_run_once() -> None:
     folders = [run.folder for run in plan(parse_suite(INTERFACE, "example"))]
     assert folders == [
