@@ -308,6 +308,20 @@ def detect(
 
 
 @app.command()
+def prior(
+    image_dir: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    out: Annotated[Path, typer.Option(help="The NumPy file.")] = Path("prior.npy"),
+    raw: Annotated[bool, typer.Option("--raw", help="The plain histogram, not smoothed over neighbours.")] = False,
+) -> None:
+    """Count how often each of the 313 colours of Zhang et al. occurs in photos, smoothed as for their weights."""
+    from bench.prior import write_prior
+
+    counted, failed = write_prior(image_dir, out, raw=raw)
+    typer.echo(f"prior of {counted} photos: {out}")
+    _end(failed, "each is named above")
+
+
+@app.command()
 def colorize(
     images: Annotated[list[Path], typer.Argument(help="Photos; of a colour photo only the light is used.")],
     model: Annotated[str, typer.Option(help="A method's id.")],
