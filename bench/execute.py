@@ -37,6 +37,7 @@ class Request(BaseModel):
         metrics: those that can be computed here.
         max_boxes: boxes of a picture that the method may see; 0 without a box file.
         box_choice: which of them.
+        hints: squares of each picture whose true colour the method is given.
         total: pictures of the whole run.
         save_images: whether the coloured pictures are kept.
     """
@@ -53,6 +54,7 @@ class Request(BaseModel):
     boxes: Path | None
     max_boxes: int
     box_choice: BoxChoice
+    hints: int
     metrics: tuple[str, ...]
     seed: int
     batch_size: int
@@ -81,6 +83,7 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         eval_box_choice=request.box_choice,
         masks=method.uses_masks,
         crop_size=method.crop_size if method.uses_boxes else None,
+        hints=request.hints,
         eval_batch_size=request.batch_size,
         limit=request.limit,
         seed=request.seed,

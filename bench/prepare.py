@@ -170,7 +170,7 @@ def _job(
         "weights": weights_digest(weights, method.networks()) if weights is not None else "",
     }
     identity = {
-        "method": {"id": run.method.id, "untrained": run.method.untrained, "tree": tree},
+        "method": {"id": run.method.id, "untrained": run.method.untrained, "hints": run.method.hints, "tree": tree},
         "metrics": list(metrics),
         "batch_size": suite.batch_size,
         "precision": suite.precision,
@@ -192,6 +192,7 @@ def _job(
         boxes=boxes,
         max_boxes=run.detector.max_boxes,
         box_choice=run.detector.choice,
+        hints=run.method.hints,
         metrics=metrics,
         seed=run.seed,
         batch_size=suite.batch_size,

@@ -14,6 +14,7 @@ from datamodules.protocol import PROTOCOLS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LARGEST_FILE = 1_000_000
+MOST_HINTS = 10_000
 MOST_BOXES = 100
 DEFAULT_METRICS = ("psnr", "ssim", "lpips_squeeze")
 
@@ -49,18 +50,39 @@ class Choice(BaseModel):
         """Read a bare id as an object, and let the name default to the id."""
         fields = {"id": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else value
         if isinstance(fields, dict) and isinstance(fields.get("id"), str):
-            fields.setdefault("name", fields["id"])
+            fields.setdefault("name", cls._usual_name(fields))
         return fields
+
+    @classmethod
+    def _usual_name(cls, fields: Mapping[str, Any]) -> str:
+        """Return the name of a choice that was given none."""
+        return str(fields["id"])
 
 
 class MethodChoice(Choice):
-    """Choose a method. `weights` is a folder, `untrained`, or None for what is found by the method's id."""
+    """Choose a method.
+
+    `weights` is a folder, `untrained`, or None for what is found by the method's id. `hints` is how many squares of
+    each picture give their true colour away, to a method that takes hints; without a name such a choice is called
+    `<id>-hints<N>`, so that no table takes it for the unaided method.
+    """
 
     weights: str | None = None
+    hints: int = Field(default=0, ge=0, le=MOST_HINTS, strict=True)
+
+    @classmethod
+    def _usual_name(cls, fields: Mapping[str, Any]) -> str:
+        hints = fields.get("hints")
+        return f"{fields['id']}-hints{hints}" if isinstance(hints, int) and hints > 0 else str(fields["id"])
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         catalog.known("method", self.id, catalog.methods())
+        if self.hints and not catalog.methods()[self.id].uses_hints:
+            takers = ", ".join(name for name, card in catalog.methods().items() if card.uses_hints)
+            raise UsageError(
+                f"{self.id} takes no hints, but was given `hints: {self.hints}`: leave it out, or choose {takers}"
+            )
         return self
 
     @property
