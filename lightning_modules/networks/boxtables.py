@@ -111,6 +111,11 @@ class Placement:
         """Resize (n, h, w) maps of the crops to their boxes: (n, H, W), zeros outside."""
         return self.rows.to(maps.dtype) @ maps @ self.columns.to(maps.dtype).mT
 
+    def by_slot(self, planes: Tensor, absent: float) -> Tensor:
+        """Order (n, H, W) planes by picture, (B, most, H, W), with `absent` where a picture has fewer boxes."""
+        batch, _, height, width = self.union.shape
+        return planes.new_full((batch, self.most, height, width), absent).index_put(self.owners, planes)
+
 
 def _resize_matrix(spans: Tensor, size: int, crop_size: int) -> tuple[Tensor, Tensor]:
     """Write bilinear resizing (corners not aligned, no antialiasing) into spans of a line as a matrix.

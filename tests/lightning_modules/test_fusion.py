@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.types import Boxes
+from lightning_modules.networks.blending import blend, softmax_shares
 from lightning_modules.networks.boxtables import Placement, box_span, box_table
-from lightning_modules.networks.fusion import TRAINED, WEIGHT_LAYERS, FusionNet, WeightGenerator, blend, softmax_shares
+from lightning_modules.networks.fusion import WEIGHT_LAYERS, FusionNet, WeightGenerator, trained_parts
 from lightning_modules.networks.siggraph import MAPS, SiggraphNet
 
 PHOTO = (90, 120)
@@ -97,7 +98,7 @@ def instance() -> SiggraphNet:
 
 def test_published_size(published: FusionNet) -> None:
     assert sum(parameter.numel() for parameter in published.parameters()) == 35_270_831
-    trained = [parameter for name in TRAINED for parameter in published.get_submodule(name).parameters()]
+    trained = [parameter for name in trained_parts() for parameter in published.get_submodule(name).parameters()]
     assert sum(parameter.numel() for parameter in trained) == 1_226_108
 
 
@@ -267,7 +268,7 @@ def test_gradient_of_the_weight_layers_is_the_plain_one(small: FusionNet, instan
     features = {
         name: feature.detach() for name, feature in instance.double().features(light.expand(4, -1, -1, -1)).items()
     }
-    trained = [parameter for name in TRAINED for parameter in small.get_submodule(name).parameters()]
+    trained = [parameter for name in trained_parts() for parameter in small.get_submodule(name).parameters()]
     chroma, expected = small(light, [boxes], features), plain_fusion(small, light, boxes, features)
     gradients = torch.autograd.grad(chroma.square().mean(), trained)
     for gradient, plain in zip(gradients, torch.autograd.grad(expected.square().mean(), trained), strict=True):
