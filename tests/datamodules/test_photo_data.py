@@ -15,6 +15,7 @@ from skimage.color import rgb2lab
 from datamodules.boxes import cut_box
 from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
+from datamodules.mixture import MixtureDataModule
 from datamodules.photo_data import PhotoDataModule
 from datamodules.samplers import EpochSampler, ShardSampler
 from datamodules.sources.synthetic import mask_to_bbox
@@ -509,3 +510,23 @@ def test_test_boxes_are_drawn_by_seed_and_key(root: Path) -> None:
         assert len(one) == min(2, len(everything))
         assert all((everything == box).all(1).any() for box in one)
     assert any(not torch.equal(one, other) for one, other in zip(drawn(3), drawn(4), strict=True))
+
+
+def test_a_folder_with_classes_and_photos_with_boxes_are_trained_on_together(root: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((9, 9, 3), dtype=np.uint8)
+    for number in range(6):
+        (tmp_path / "classes" / f"n{number % 3}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "classes" / f"n{number % 3}" / f"{number}.png")
+    parts: dict[str, PhotoDataModule] = {
+        "imagenet": FolderDataModule(tmp_path / "classes", val_fraction=0),
+        "coco": CocoDataModule(root, val_fraction=0.2),
+    }
+    settings: dict[str, Any] = {"train_size": 16, "batch_size": 14, "cache": True}
+    (batch,) = batches(MixtureDataModule(parts, **settings).train_dataloader(), 0)
+    assert len(batch) == 8 + 6
+    for key, label, boxes in zip(batch.gray.key, batch.label.tolist(), batch.gray.boxes, strict=True):
+        part, *folders = key.split("/")
+        assert label == (-1 if part == "coco" else int(folders[0][1:]))
+        assert (len(boxes) > 0) == (part == "coco" and key != "coco/00")
+    (boxed,) = batches(MixtureDataModule(parts, boxes_only=True, **settings).train_dataloader(), 0)
+    assert set(boxed.gray.key) == {key for key in batch.gray.key if key.startswith("coco/")} - {"coco/00"}
