@@ -9,35 +9,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor, distributed
+from torch import Tensor
 
-from bench.errors import CommandError
+from bench.processes import gathered, stop
 from bench.progress import Advance
 from datamodules.types import ColorBatch
 
 STEPS_BETWEEN_LOOKS = 20
 NAMED_PICTURES = 8
-
-
-def gathered(value: Any) -> list[Any]:
-    """Return what every process of the training gave, by rank; all must call it."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [value]
-    values: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(values, value)
-    return values
-
-
-def stop(trainer: pl.Trainer, reason: str) -> None:
-    """End the training on all processes, which must all call it; the first one says why.
-
-    Raises:
-        CommandError: On the first process.
-        SystemExit: On the others, with the same exit status.
-    """
-    if not trainer.is_global_zero:
-        raise SystemExit(CommandError.exit_status)
-    raise CommandError(reason)
 
 
 class StopOnNaN(pl.Callback):

@@ -157,7 +157,13 @@ def train(
     logger: Loggers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for weights, checkpoints and logs.")] = None,
 ) -> None:
-    """Train every stage of a method in order; started again with the same --out, it goes on where it was."""
+    """Train every stage of a method in order; started again with the same --out, it goes on where it was.
+
+    With --devices N it starts N processes. From outside they are started by
+    `torchrun --no-python --nproc-per-node N colorbench train ... --devices N` or, one task a device, by
+    `srun colorbench train ... --devices N --nodes M`. The batch is that of all processes together. Each has its own
+    BatchNorm statistics in training and those of the first are kept, unless --sync-batchnorm is given.
+    """
     from bench.catalog import known, methods
     from bench.plan import Places, training_tree
     from bench.recipe import load_recipe, parse_settings
@@ -166,7 +172,8 @@ def train(
     tree = training_tree(data, Places(Path(), data_root))
     loaded, given = load_recipe(recipe), parse_settings(settings or ())
     loaded.with_settings(given, methods()[method].stages)
-    from bench.training import TrainingOptions, is_first_process
+    from bench.processes import is_first_process
+    from bench.training import TrainingOptions
     from bench.training import train as train_method
 
     options = TrainingOptions(
@@ -340,7 +347,8 @@ def colorize(
     _end(colorize_files(images, wish, published=size is Size.published, out=out), "each is named above")
 
 
-weights_app = typer.Typer(no_args_is_help=True, help="Find, fetch and check weights.")
+FORMAT_HELP = "instcolorization, mmagic, zhang-eccv16, zhang-siggraph17, colorization-pytorch or iizuka-t7."
+weights_app = typer.Typer(no_args_is_help=True, help="Find, fetch, import and check weights.")
 app.add_typer(weights_app, name="weights")
 
 
@@ -356,11 +364,26 @@ def weights_list(as_json: AsJson = False) -> None:
 
 
 @weights_app.command("fetch")
-def weights_fetch(name: Annotated[str, typer.Argument(help="A file name from `weights list`.")]) -> None:
-    """Download a weight file into the cache and check its digest."""
+def weights_fetch(
+    name: Annotated[str, typer.Argument(help="A method's id, or a file name from `weights list`.")],
+) -> None:
+    """Download a weight file into the cache and check its digest; import it if it is a method's."""
     from bench.weights import fetch
 
     typer.echo(str(fetch(name)))
+
+
+@weights_app.command("import")
+def weights_import(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMAT_HELP)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files of the release.")],
+    out: Out,
+) -> None:
+    """Turn weights that others published into a folder that colorize, run and speed take."""
+    from bench.importing import import_weights
+
+    for line in import_weights(format, files, out).lines():
+        typer.echo(line)
 
 
 @weights_app.command("verify")

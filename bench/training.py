@@ -22,20 +22,16 @@ from bench.identity import TrainingOptions, check_same, identity, is_done
 from bench.inheritance import TAKEN, await_taken, check_taken, load_trained, take_over, trained_stages
 from bench.manifest import MANIFEST, load_manifest, save_weights
 from bench.panels import PanelCallback
+from bench.processes import is_first_process, launcher
 from bench.progress import Advance, progress, say
 from bench.recipe import Stage
 from bench.tracking import training_loggers
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
 
-__all__ = ["TrainingOptions", "is_first_process", "train", "train_stage"]
+__all__ = ["TrainingOptions", "train", "train_stage"]
 
 CHECKPOINTS_A_STAGE = 10
-
-
-def is_first_process() -> bool:
-    """Tell whether this is the only process of a training, or the one that speaks and writes for all."""
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning sets it from the environment
 
 
 def train(method: str, options: TrainingOptions) -> Path:
@@ -54,6 +50,7 @@ def train(method: str, options: TrainingOptions) -> Path:
         raise UsageError(f"{method} learns nothing: it needs no training")
     if options.sync_batchnorm and not torch.cuda.is_available():
         raise UsageError("--sync-batchnorm needs GPUs: torch shares statistics between these only; leave it out")
+    launcher(options.devices, options.nodes)
     options = replace(options, recipe=options.recipe.with_settings(options.settings, stages))
     _check_built(stages, options)
     if _take_over(stages, options):
@@ -107,8 +104,8 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
             options.data,
             train_size=options.recipe.train_size,
             crop_size=method.crop_size if method.uses_boxes else None,
-            masks=method.uses_masks,
             hint_stop=method.hint_stop,
+            masks=method.uses_masks,
             batch_size=identity(stage, options)["batch_size"] // options.processes,
             seed=options.seed,
             **settings.data,
@@ -200,4 +197,6 @@ def _trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,
         sync_batchnorm=options.sync_batchnorm,
+        default_root_dir=options.out,
+        plugins=list(launcher(options.devices, options.nodes)),
     )
