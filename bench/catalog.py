@@ -26,12 +26,22 @@ class Published(BaseModel):
     filter: Literal["bilinear", "bicubic"] = "bilinear"
 
 
+class Release(BaseModel):
+    """Say how the published weights of a method are had: the format that imports them, and the file to be fetched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str
+    file: str | None = None
+
+
 class MethodCard(BaseModel):
     """Hold the facts of a method: who made it, under which licence, and what the suite must know to run it.
 
     Attributes:
         uses_hints: whether it takes colours that are given away, `hints: N` in a suite.
         stages: ids of the methods to be trained one after another, its own last; empty where nothing is trained.
+        weights: its published weights; None where there are none.
         reported: figures that its authors published; facts only, never mixed with measured ones.
     """
 
@@ -50,6 +60,7 @@ class MethodCard(BaseModel):
     trainable: bool
     stages: tuple[str, ...] = ()
     published: Published = Published()
+    weights: Release | None = None
     reported: tuple[dict[str, Any], ...] = ()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict
 TIMEOUT_SECONDS = 10.0
 TORCHVISION = "https://download.pytorch.org/models"
 ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.3.0"
+
+COLORIZERS = "https://colorizers.s3.us-east-2.amazonaws.com"
+OPENMMLAB = "https://download.openmmlab.com/mmediting/inst_colorization"
 
 
 class DownloadError(Exception):
@@ -26,7 +30,8 @@ class KnownFile(BaseModel):
         name: its file name.
         use: what needs it.
         license: under which it is given.
-        sha256: of its bytes, in hexadecimal; None where the file cannot be checked, and so is never downloaded.
+        sha256: of its bytes, in hexadecimal; None where it is not known. Such a file is checked by the first digits
+            that stand in its name, and without those never downloaded.
         url: where it is fetched from; None where it has to be brought.
     """
 
@@ -37,6 +42,21 @@ class KnownFile(BaseModel):
     license: str
     sha256: str | None = None
     url: str | None = None
+
+    @staticmethod
+    def prefix_in(name: str) -> str | None:
+        """Return the first digits of the sha256 that a file's name holds, by the convention of PyTorch's hub."""
+        found = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
+        return found[1] if found else None
+
+    @property
+    def digits(self) -> str:
+        """The digits that the file's sha256 must begin with; empty where nothing is known of it."""
+        return self.sha256 or self.prefix_in(self.name) or ""
+
+    def is_whole(self, path: Path) -> bool:
+        """Whether a file is the published one, as far as can be checked."""
+        return not self.digits or file_sha256(path).startswith(self.digits)
 
 
 def _torchvision(name: str, sha256: str, use: str) -> KnownFile:
@@ -78,7 +98,29 @@ _FILES = (
     ),
 )
 
-KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for file in _FILES})
+RELEASED = (
+    KnownFile(
+        name="colorization_release_v2-9b330a0b.pth",
+        use="method zhang-eccv16, format zhang-eccv16",
+        license="BSD-2-Clause",
+        url=f"{COLORIZERS}/colorization_release_v2-9b330a0b.pth",
+    ),
+    KnownFile(
+        name="siggraph17-df00044c.pth",
+        use="method zhang-siggraph17, format zhang-siggraph17",
+        license="BSD-2-Clause",
+        url=f"{COLORIZERS}/siggraph17-df00044c.pth",
+    ),
+    KnownFile(
+        name="inst-colorizatioon_full_official_cocostuff-256x256-5b9d4eee.pth",
+        use="methods instcolor-*, format mmagic",
+        license="MIT",
+        url=f"{OPENMMLAB}/inst-colorizatioon_full_official_cocostuff-256x256-5b9d4eee.pth",
+    ),
+)
+"""Weights of methods. Their full digests are not known here: they are checked by the digits in their names."""
+
+KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for file in (*_FILES, *RELEASED)})
 """All files that colorbench knows, by name."""
 
 
@@ -118,7 +160,7 @@ def download_file(file: KnownFile, folder: Path) -> Path:
     """
     import pooch
 
-    if file.url is None or file.sha256 is None:
+    if file.url is None or not file.digits:
         raise DownloadError("it is not published where it could be fetched and checked")
     if is_offline():
         raise DownloadError("COLORBENCH_OFFLINE forbids it")
@@ -130,6 +172,8 @@ def download_file(file: KnownFile, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             pooch.retrieve(file.url, file.sha256, fname=file.name, path=temporary, downloader=fetch)
+            if not file.is_whole(Path(temporary) / file.name):
+                raise ValueError(f"its hash does not begin with the {file.digits} of its name")
             (Path(temporary) / file.name).replace(folder / file.name)
     except ValueError as error:
         raise DownloadError(f"{file.url}: {error}") from error

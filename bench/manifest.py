@@ -126,6 +126,7 @@ def save_weights(
     settings: Mapping[str, JsonValue] | None = None,
     sources: Mapping[str, str] | None = None,
     training: Mapping[str, JsonValue] | None = None,
+    others: Mapping[str, Tree] | None = None,
 ) -> WeightsManifest:
     """Save the networks of a method into a weights folder.
 
@@ -135,11 +136,12 @@ def save_weights(
     Args:
         method: its id.
         model_tree: the `class_path` tree that builds it.
-        networks: its parts by name, which become the names of the files.
+        networks: its parts by name, which become the names of the files; one that has two names gets one file.
         out: the folder.
         settings: what must travel with the weights.
         sources: sha256 of the files that the weights were imported from, by file name.
         training: what this stage was trained with.
+        others: trees of further methods that these networks serve, by id.
 
     Raises:
         CommandError: The folder cannot be written to.
@@ -149,10 +151,10 @@ def save_weights(
         for left in out.glob(f"{SAVING}*"):  # by a save that was killed
             shutil.rmtree(left, ignore_errors=True)
     with writing(out), tempfile.TemporaryDirectory(prefix=SAVING, dir=out) as temporary:
-        files = {name: _write_network(name, network, Path(temporary)) for name, network in networks.items()}
+        files = _write_networks(networks, Path(temporary))
         manifest = WeightsManifest(
             method=method,
-            models={method: _copy(model_tree)},
+            models={id_: _copy(tree) for id_, tree in {method: model_tree, **(others or {})}.items()},
             networks=files,
             settings=dict(settings or {}),
             sources=dict(sources or {}),
@@ -160,8 +162,8 @@ def save_weights(
         )
         if (out / MANIFEST).is_file():
             manifest = _joined(load_manifest(out), manifest)
-        for file in files.values():
-            (Path(temporary) / file.file).replace(out / file.file)
+        for file in {file.file for file in files.values()}:
+            (Path(temporary) / file).replace(out / file)
         text = manifest.model_dump_json(indent=2, by_alias=True)
         atomic_write(out / MANIFEST, text + "\n")
     return manifest
@@ -172,6 +174,14 @@ def _joined(before: WeightsManifest, now: WeightsManifest) -> WeightsManifest:
         return now
     merged = ("models", "networks", "settings", "sources", "training")
     return now.model_copy(update={name: {**getattr(before, name), **getattr(now, name)} for name in merged})
+
+
+def _write_networks(networks: Mapping[str, "nn.Module"], folder: Path) -> dict[str, NetworkFile]:
+    written: dict[int, NetworkFile] = {}
+    for name, network in networks.items():
+        if id(network) not in written:
+            written[id(network)] = _write_network(name, network, folder)
+    return {name: written[id(network)] for name, network in networks.items()}
 
 
 def _write_network(name: str, network: "nn.Module", folder: Path) -> NetworkFile:

@@ -8,7 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from bench import catalog
-from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file, file_sha256
+from bench.checkpoints import FORMATS, checkpoint_format
+from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file
 from bench.errors import MissingError, UsageError
 from bench.manifest import (
     MANIFEST,
@@ -85,7 +86,7 @@ def _find_local(names: Sequence[str], beside: Path | None) -> Path | None:
     for path in (place / Path(one).expanduser() for place in places for one in names):
         if path.is_file():
             known = KNOWN_FILES.get(path.name)
-            if known is not None and known.sha256 is not None and file_sha256(path) != known.sha256:
+            if known is not None and not known.is_whole(path):
                 say(f"note: the {path.name} that was given is not the published file of that name; it is used")
             return path
     return None
@@ -104,7 +105,7 @@ def _in_cache(names: Sequence[str]) -> Iterator[tuple[Path, bool]]:
     for known in (KNOWN_FILES[one] for one in names if one in KNOWN_FILES):
         path = cache_folder() / known.name
         if path.is_file():
-            yield path, known.sha256 in (None, file_sha256(path))
+            yield path, known.is_whole(path)
 
 
 def _missing(names: Sequence[str], failure: str | None) -> str:
@@ -150,29 +151,64 @@ def find_method_weights(path_or_name: str | Path | None, method: str, *, beside:
                     f"`colorbench train {method} --out DIR` has made"
                 )
     given = f"at {path_or_name}" if path_or_name is not None else "in COLORBENCH_WEIGHTS or the cache"
+    release = catalog.methods()[method].weights if method in catalog.methods() else None
+    published = f"get those published with `colorbench weights fetch {method}`, " if release and release.file else ""
     raise WeightsMissingError(
-        f"no weights of {method} {given}: train it with `colorbench train {method} --out DIR` and give DIR as its "
-        "weights, or try it untrained with `weights: untrained`. Published weights of methods are not among those that "
-        "`colorbench weights fetch` can get in this version"
+        f"no weights of {method} {given}: {published}train it with `colorbench train {method} --out DIR` and give DIR "
+        "as its weights, or try it untrained with `weights: untrained`"
     )
 
 
 def fetch(name: str) -> Path:
     """Return the path of a weight file that colorbench knows by name, downloaded where it is not on this machine.
 
+    Of a method the published weights are fetched and imported; the path is that of their folder.
+
     Raises:
-        UsageError: It is no such file; the message holds the nearest names, or how to get the weights of a method.
+        UsageError: It is no such file or method, or a method without published weights that could be read.
         WeightsMissingError: The file is not here and cannot be fetched.
     """
     card = catalog.methods().get(name)
-    if card is not None and card.trainable:
-        raise UsageError(
-            f"the published weights of {name} can be neither fetched nor imported yet in this version: train it with "
-            f"`colorbench train {name} --out DIR`"
+    return find_weights(catalog.known("weight file", name, KNOWN_FILES)) if card is None else _fetch_method(card)
+
+
+def _fetch_method(card: catalog.MethodCard) -> Path:
+    """Import the published weights of a method into the cache, where `find_method_weights` looks for them."""
+    from bench.importing import import_weights
+
+    if not card.trainable:
+        raise UsageError(f"{card.id} has no weights: it needs none")
+    if card.weights is None:
+        raise UsageError(f"no weights of {card.id} are published: train it with `colorbench train {card.id} --out DIR`")
+    form = checkpoint_format(card.weights.format)
+    if card.weights.file is None:
+        raise UsageError(f"the weights of {card.id} have to be brought by hand: {form.origin}")
+    try:
+        path = find_weights(card.weights.file)
+    except WeightsMissingError as error:
+        raise WeightsMissingError(f"{error}. {_by_hand(form.method)}") from error
+    _say_checked(KNOWN_FILES[path.name], path)
+    imported = import_weights(card.weights.format, [path], cache_folder() / form.method)
+    for line in imported.lines()[:-1]:
+        say(line)
+    return imported.folder
+
+
+def _by_hand(method: str) -> str:
+    """Say which files of a method's releases serve if they are brought by hand."""
+    ways = [
+        f"`colorbench weights import {name} FILE... --out DIR` ({form.origin})"
+        for name, form in FORMATS.items()
+        if form.method == method
+    ]
+    return f"Files that were got otherwise are read by {' or '.join(ways)}"
+
+
+def _say_checked(file: KnownFile, path: Path) -> None:
+    if file.sha256 is None and file.is_whole(path):
+        say(
+            f"checked: the sha256 of {file.name} begins with the {file.digits} of its name; no more of it is known here"
         )
-    if card is not None:
-        raise UsageError(f"{name} has no weights: it needs none")
-    return find_weights(catalog.known("weight file", name, KNOWN_FILES))
 
 
 def verify_folder(folder: Path) -> WeightsManifest:

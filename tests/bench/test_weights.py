@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bench import downloads, weights
+from bench import catalog, downloads, weights
+from bench.build import build_method
+from bench.catalog import with_settings
 from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, download_file
 from bench.errors import CommandError, MissingError, UsageError
 from bench.manifest import MANIFEST, load_manifest, load_networks, save_weights, verify_weights, weights_digest
@@ -79,10 +81,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], list[str]]:
 
 def test_known_files_have_an_address_only_with_a_digest() -> None:
     for file in KNOWN_FILES.values():
-        assert (file.url is None) == (file.sha256 is None), file.name
+        assert (file.url is None) == (file.digits == ""), file.name
         assert file.url is None or file.url.startswith("https://")
         prefix = re.search(r"-([0-9a-f]{8})\.pth$", file.name)
-        assert prefix is None or str(file.sha256).startswith(prefix[1])
+        assert prefix is None or file.digits.startswith(prefix[1])
 
 
 def test_places_are_searched_in_order(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +180,8 @@ def test_looking_does_not_remove_a_broken_file(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("zhang-eccv16", r"neither fetched nor imported yet.*`colorbench train zhang-eccv16 --out DIR`"),
+        ("zhang-eccv16-l2", "no weights of zhang-eccv16-l2 are published: train it with `colorbench train"),
+        ("iizuka-siggraph16", r"colornet\.t7 is a Torch7 file.*`colorbench train iizuka-siggraph16"),
         ("gray", "needs none"),
         ("yolov8n-seg-coc.pt", r"did you mean yolov8n-seg-coco\.pt"),
         ("nonsense", r"known: .*vgg16"),
@@ -192,6 +195,101 @@ def test_only_known_files_are_fetched(name: str, words: str) -> None:
 def test_a_file_without_an_address_has_to_be_brought() -> None:
     with pytest.raises(WeightsMissingError, match=r"put squeezenet1_1-features\.pth into a folder"):
         fetch("squeezenet1_1-features.pth")
+
+
+def _release(method: str, names: Callable[[str], str], tmp_path: Path) -> bytes:
+    torch.manual_seed(0)
+    networks = build_method(catalog.model_tree(method)).networks()
+    states = {name: network.state_dict() for name, network in networks.items() if name != "prior"}
+    torch.save(
+        {names(f"{name}.{key}"): value for name in states for key, value in states[name].items()}, tmp_path / "r"
+    )
+    return (tmp_path / "r").read_bytes()
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build every method with a sixteenth of the published channels."""
+    published = catalog.model_tree
+    monkeypatch.setattr(catalog, "model_tree", lambda method: with_settings(published(method), {"width": 0.0625}))
+
+
+def _rename(monkeypatch: pytest.MonkeyPatch, method: str, content: bytes) -> KnownFile:
+    """Publish a file of the tests' own in place of a method's, with the first digits of its digest in its name."""
+    card = catalog.methods()[method]
+    assert card.weights is not None
+    name = f"release-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    file = KnownFile(name=name, use="tests", license="none", url=f"https://weights.test/{name}")
+    changed = card.model_copy(update={"weights": card.weights.model_copy(update={"file": name})})
+    cards = {**catalog.methods(), method: changed}
+    monkeypatch.setattr(catalog, "methods", lambda: cards)
+    monkeypatch.setattr(weights, "KNOWN_FILES", {**KNOWN_FILES, name: file})
+    return file
+
+
+MMAGIC = {"full.": "image_model.", "instance.": "instance_model.", "fusion.": "fusion_model."}
+
+
+def _mmagic(key: str) -> str:
+    network, key = key.split(".", 1)
+    return MMAGIC[f"{network}."] + re.sub(r"^(\w+(up|short\d+|class))\.0\.", r"\1.", key)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("method", "folder", "names"),
+    [
+        ("zhang-eccv16", "zhang-eccv16", lambda key: key.removeprefix("network.")),
+        ("zhang-siggraph17", "zhang-siggraph17", lambda key: key.removeprefix("network.")),
+        ("instcolor-full", "instcolor-fusion", _mmagic),
+    ],
+)
+def test_the_weights_of_a_method_are_fetched_checked_and_imported(
+    method: str,
+    folder: str,
+    names: Callable[[str], str],
+    tmp_path: Path,
+    serve: Callable[[bytes], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = _release(folder, names, tmp_path)
+    file = _rename(monkeypatch, method, content)
+    asked = serve(content)
+    path = fetch(method)
+    assert path == downloads.cache_folder() / folder
+    assert find_method_weights(None, method) == path
+    assert load_manifest(path).sources == {file.name: hashlib.sha256(content).hexdigest()}
+    said = capsys.readouterr().err
+    assert f"begins with the {file.digits} of its name; no more of it is known here" in said
+    assert hashlib.sha256(content).hexdigest() in said
+    assert fetch(method) == path
+    assert asked == [file.url]
+
+
+@pytest.mark.usefixtures("small")
+def test_other_bytes_than_the_name_promises_are_not_imported(
+    tmp_path: Path, serve: Callable[[bytes], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _rename(monkeypatch, "zhang-eccv16", CONTENT)
+    serve(b"something else")
+    with pytest.raises(WeightsMissingError, match=r"hash does not begin with.*`colorbench weights import zhang-eccv16"):
+        fetch("zhang-eccv16")
+    assert list(downloads.cache_folder().iterdir()) == []
+
+
+def test_releases_that_cannot_be_fetched_can_be_brought() -> None:
+    with pytest.raises(
+        WeightsMissingError, match=r"weights import instcolorization FILE\.\.\.`? .*Google Drive.*mmagic"
+    ):
+        fetch("instcolor-fusion")
+
+
+def test_the_list_holds_the_releases() -> None:
+    listed = {file["id"]: file for file in known_files()}
+    for card in catalog.methods().values():
+        if card.weights is not None and card.weights.file is not None:
+            assert listed[card.weights.file]["url"].endswith(card.weights.file)
 
 
 def _networks(*names: str, seed: int = 0) -> dict[str, nn.Module]:
@@ -333,7 +431,7 @@ def test_method_weights_are_found_by_id(places: Path, monkeypatch: pytest.Monkey
         WeightsMissingError, match="train it with `colorbench train instcolor-full --out DIR`"
     ) as missing:
         find_method_weights(None, "instcolor-full")
-    assert "weights fetch instcolor-full" not in str(missing.value)
+    assert "`colorbench weights fetch instcolor-full`" in str(missing.value)
     _save(places / "instcolor-fusion")
     assert find_method_weights(None, "instcolor-full") == places / "instcolor-fusion"
     with pytest.raises(WeightsMissingError):
