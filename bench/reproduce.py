@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.catalog import known
-from bench.errors import CommandError, MissingError
+from bench.errors import CommandError, MissingError, UsageError
 from bench.files import atomic_write
 from bench.leaderboard import read_record, record_paths
 from bench.plan import Places
@@ -127,10 +128,24 @@ def _train_after(
     if first is not None:
         first.result()
     out = place.work / "trained" / training.run(seed)
-    if not (out / COST).is_file() or not json.loads((out / COST).read_text(encoding="utf-8"))["done"]:
-        out.mkdir(parents=True, exist_ok=True)
-        _train(command(declared, training, seed, place), out, running)
+    cost = _cost(out, declared.digest(training, seed))
+    if not cost["done"]:
+        _train(command(declared, training, seed, place), out, cost, running)
     advance()
+
+
+def _cost(out: Path, declared: str) -> dict[str, Any]:
+    """Return what is known of a training that has begun; `declared` is the digest of what it is to be.
+
+    Raises:
+        UsageError: The folder holds a training that was declared otherwise.
+    """
+    if not (out / COST).is_file():
+        return {"declared": declared, "cpu_seconds": 0.0, "done": False}
+    cost: dict[str, Any] = json.loads((out / COST).read_text(encoding="utf-8"))
+    if cost["declared"] != declared:
+        raise UsageError(f"{out} was trained otherwise than the study now says; give another --out, or delete it")
+    return cost
 
 
 def command(declared: Declared, training: Training, seed: int, place: Workplace) -> list[str]:
@@ -146,27 +161,31 @@ def command(declared: Declared, training: Training, seed: int, place: Workplace)
     return [*words, "--out", str(trained / training.run(seed))]
 
 
-def _train(arguments: Sequence[str], out: Path, running: "set[subprocess.Popen[bytes]]") -> None:
+def _train(
+    arguments: Sequence[str], out: Path, cost: Mapping[str, Any], running: "set[subprocess.Popen[bytes]]"
+) -> None:
     """Run one command to its end; what it prints goes to `training.log`, its CPU seconds are added to those before.
 
     Raises:
         CommandError: It ended with another status than 0.
     """
-    cost = out / COST
-    before = json.loads(cost.read_text(encoding="utf-8"))["cpu_seconds"] if cost.is_file() else 0.0
-    with (out / "training.log").open("ab") as log:
+    out.mkdir(parents=True, exist_ok=True)
+    log_file = out / "training.log"
+    with log_file.open("ab") as log:
         settings = os.environ | {"OMP_NUM_THREADS": "1"}
         child = subprocess.Popen([*COMMAND, *arguments], env=settings, stdout=log, stderr=log)  # noqa: S603 - our own
         running.add(child)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         running.discard(child)
-    spent = round(before + usage.ru_utime + usage.ru_stime, 1)
-    atomic_write(cost, json.dumps({"cpu_seconds": spent, "done": child.returncode == 0}) + "\n")
+    spent = round(cost["cpu_seconds"] + usage.ru_utime + usage.ru_stime, 1)
+    now = {**cost, "cpu_seconds": spent, "done": child.returncode == 0}
+    atomic_write(out / COST, json.dumps(now) + "\n")
     if child.returncode != 0:
-        last = (out / "training.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        said = last[0] if last else "it printed nothing"
-        raise CommandError(f"{out.name} ended with status {child.returncode}: {said}; see {out / 'training.log'}")
+        said = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or [
+            "it printed nothing"
+        ]
+        raise CommandError(f"{out.name} ended with status {child.returncode}: {said[0]}; see {log_file}")
 
 
 def differences(committed: Sequence[RunRecord], out: Path, methods: Sequence[str]) -> list[str]:

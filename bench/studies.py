@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bench import catalog
 from bench.errors import MissingError, UsageError
+from bench.provenance import canonical_digest
+from bench.recipe import load_recipe
 from bench.suite import MethodChoice, Name, Suite, parse_suite
 
 DECLARATION = "study.yaml"
@@ -99,6 +101,17 @@ class Declared:
     def beside(self, name: str) -> str:
         """Return the path of a YAML file in the study's folder; an id is returned as it is."""
         return str(self.folder / name) if name.endswith((".yaml", ".yml")) else name
+
+    def digest(self, training: Training, seed: int) -> str:
+        """Return the sha256 over all that is declared about a training and those that it goes on from."""
+        study = self.study
+        data = catalog.read_yaml(Path(self.beside(study.data))) if study.data not in catalog.datasets() else study.data
+        parts: list[Any] = [seed, study.precision, data]
+        for each in study.chain(training.name):
+            recipe = load_recipe(self.beside(each.recipe or study.recipe))
+            own = recipe.model_copy(update={"stages": {each.method: recipe.stage(each.method)}})
+            parts += [each.model_dump(mode="json"), own.model_dump(mode="json")]
+        return canonical_digest(parts)
 
 
 def trained_as(method: MethodChoice) -> str | None:

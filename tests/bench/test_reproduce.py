@@ -275,6 +275,9 @@ def test_trainings_wait_for_each_other_and_are_not_repeated(
     assert len(folders) == 4
     assert {(folder / "ran").read_text() for folder in folders} == {"x"}
     assert all(json.loads((folder / COST).read_text())["done"] for folder in folders)
+    change(study / "tiny.yaml", batch_size=2)
+    with pytest.raises(UsageError, match="trained otherwise than the study now says"):
+        train_all(load_study(study), declared.study.trainings, place)
 
 
 def test_a_training_that_fails_is_named_and_begun_again(
