@@ -1,6 +1,7 @@
 """The fusion network: equal to a plain version that pads every map to full size, stacks them and takes the softmax."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,11 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from datamodules.types import Boxes
-from lightning_modules.networks.blending import blend, softmax_shares
+from lightning_modules.networks.blending import Softmax, blend, cover_shares, softmax_shares
 from lightning_modules.networks.boxtables import Placement, box_span, box_table
-from lightning_modules.networks.fusion import WEIGHT_LAYERS, FusionNet, WeightGenerator, trained_parts
+from lightning_modules.networks.fusion import (
+    WEIGHT_LAYERS,
+    FusionNet,
+    Level,
+    WeightGenerator,
+    Weighting,
+    trained_parts,
+)
 from lightning_modules.networks.siggraph import MAPS, SiggraphNet
 
+HERE = torch.device("cpu")
 PHOTO = (90, 120)
 BOXES: dict[str, list[tuple[float, ...]]] = {
     "none": [],
@@ -23,6 +32,8 @@ BOXES: dict[str, list[tuple[float, ...]]] = {
     "thin": [(30, 10, 31, 80), (5, 40, 110, 40.9), (119, 89, 120, 90), (0, 0, 0.5, 0.5)],
     "whole and eight": [(0, 0, 120, 90), *((12 * n, 8 * n, 12 * n + 30, 8 * n + 24) for n in range(7))],
 }
+
+each_softmax = pytest.mark.parametrize("softmax", ["padded", "masked"])
 
 
 def boxes_of(corners: Sequence[tuple[float, ...]], size: tuple[int, int] = PHOTO) -> Boxes:
@@ -46,8 +57,11 @@ def authors_table(boxes: Boxes, size: int, axis: int) -> list[tuple[int, int]]:
     return table
 
 
-def plain_layer(layer: WeightGenerator, crops: Tensor, background: Tensor, boxes: Boxes) -> Tensor:
+def plain_layer(
+    layer: WeightGenerator, crops: Tensor, background: Tensor, boxes: Boxes, softmax: Softmax = "padded"
+) -> Tensor:
     """Fuse one picture's map, (1, C, H, W), with its crops': each map padded to full size, stacked, softmax."""
+    outside = -torch.inf if softmax == "masked" else 0.0
     height, width = background.shape[-2:]
     logits, features, union = [], [], torch.zeros(1, 1, height, width, dtype=background.dtype)
     columns, rows = authors_table(boxes, width, 0), authors_table(boxes, height, 1)
@@ -55,7 +69,7 @@ def plain_layer(layer: WeightGenerator, crops: Tensor, background: Tensor, boxes
         crop = crops[index : index + 1]
         margins, size = (left, width - right, top, height - bottom), (bottom - top, right - left)
         resized = functional.interpolate(layer.simple_instance_conv(crop), size, mode="bilinear")
-        logits.append(functional.pad(resized, margins))
+        logits.append(functional.pad(resized, margins, value=outside))
         features.append(functional.pad(functional.interpolate(crop, size, mode="bilinear"), margins))
         union[..., top:bottom, left:right] = 1
     logits.append(layer.simple_bg_conv(background) + (1 - union) * 1e5)
@@ -63,13 +77,20 @@ def plain_layer(layer: WeightGenerator, crops: Tensor, background: Tensor, boxes
     return (torch.cat([*features, background]) * shares).sum(0, keepdim=True)
 
 
-def plain_fusion(network: FusionNet, light: Tensor, boxes: Boxes, features: dict[str, Tensor]) -> Tensor:
+def plain_fusion(
+    network: FusionNet,
+    light: Tensor,
+    boxes: Boxes,
+    features: dict[str, Tensor],
+    softmax: Softmax = "padded",
+    maps: Sequence[str] = MAPS,
+) -> Tensor:
     """Run the fusion network on one picture with plain layers; a block's layers are the tested ones."""
 
     def fuse(name: str, background: Tensor) -> Tensor:
         layer = network.get_submodule(WEIGHT_LAYERS[name])
         assert isinstance(layer, WeightGenerator)
-        return plain_layer(layer, features[name], background, boxes)
+        return plain_layer(layer, features[name], background, boxes, softmax) if name in maps else background
 
     return network.trace(light, fuse)
 
@@ -167,7 +188,7 @@ def test_every_box_has_a_pixel_of_any_map(size: int) -> None:
 @pytest.mark.parametrize("crop_size", [(16, 16), (5, 9), (1, 1)], ids=str)
 def test_placement_resizes_as_interpolate(crop_size: tuple[int, int]) -> None:
     boxes = [boxes_of(BOXES["overlapping"]), boxes_of([]), boxes_of(BOXES["thin"])]
-    placement = Placement.of(boxes, (45, 60), crop_size, torch.device("cpu"))
+    placement = Placement.of(boxes, (45, 60), crop_size, HERE)
     maps = torch.rand(8, *crop_size)
     placed = placement.resize(maps)
     assert placement.most == 4
@@ -185,17 +206,18 @@ def test_placement_resizes_as_interpolate(crop_size: tuple[int, int]) -> None:
 
 
 @torch.no_grad()
+@each_softmax
 @pytest.mark.parametrize("corners", BOXES.values(), ids=BOXES.keys())
-def test_one_layer_is_the_plain_one(corners: list[tuple[float, ...]]) -> None:
+def test_one_layer_is_the_plain_one(corners: list[tuple[float, ...]], softmax: Softmax) -> None:
     torch.manual_seed(0)
     layer, boxes, channels = WeightGenerator(6), boxes_of(corners), 6
     for parameter in layer.parameters():
         nn.init.normal_(parameter, 0.05, 0.2)
     crops, background = torch.randn(len(corners), channels, 32, 32), torch.randn(1, channels, 32, 32)
-    placement = Placement.of([boxes], (32, 32), (32, 32), torch.device("cpu"))
+    placement = Placement.of([boxes], (32, 32), (32, 32), HERE)
     logits, background_logits = layer(crops, background)
-    fused = blend(crops, background, softmax_shares(logits, background_logits, placement), placement)
-    torch.testing.assert_close(fused, plain_layer(layer, crops, background, boxes), atol=1e-5, rtol=0)
+    fused = blend(crops, background, softmax_shares(logits, background_logits, placement, softmax), placement)
+    torch.testing.assert_close(fused, plain_layer(layer, crops, background, boxes, softmax), atol=1e-5, rtol=0)
     outside = ~placement.union.expand_as(fused)
     assert torch.equal(fused[outside], background[outside]), "outside of all boxes nothing may change"
     assert len(corners) == 0 or not torch.equal(fused, background)
@@ -204,28 +226,103 @@ def test_one_layer_is_the_plain_one(corners: list[tuple[float, ...]]) -> None:
 def test_share_of_one_box_among_many() -> None:
     """With equal logits, a pixel in one of N boxes keeps 2 / (N + 1) of its features: the published washing-out."""
     corners = [(0, 0, 60, 90), *((60, 0, 120, 90) for _ in range(7))]
-    placement = Placement.of([boxes_of(corners)], (16, 16), (4, 4), torch.device("cpu"))
+    placement = Placement.of([boxes_of(corners)], (16, 16), (4, 4), HERE)
     shares = softmax_shares(torch.zeros(8, 1, 4, 4), torch.zeros(1, 1, 16, 16), placement)
     torch.testing.assert_close(shares, torch.full((1, 9, 16, 16), 1 / 9))
 
 
+def test_masked_shares_go_to_the_boxes_that_are_there() -> None:
+    corners = [(0, 0, 60, 90), *((60, 0, 120, 90) for _ in range(7))]
+    placement = Placement.of([boxes_of(corners)], (16, 16), (4, 4), HERE)
+    shares = softmax_shares(torch.zeros(8, 1, 4, 4), torch.zeros(1, 1, 16, 16), placement, "masked")
+    alone, together = shares[0, :, 8, 3], shares[0, :, 8, 12]
+    torch.testing.assert_close(alone, torch.tensor([0.5, *[0.0] * 7, 0.5]))
+    torch.testing.assert_close(together, torch.tensor([0.0, *[1 / 8] * 8]))
+
+
+def test_boxes_share_what_they_cover_evenly() -> None:
+    boxes = boxes_of([(0, 0, 60, 90), (30, 0, 90, 90)])
+    placement = Placement.of([boxes, boxes_of([])], (3, 4), (2, 2), HERE)
+    shares = cover_shares([boxes, boxes_of([])], placement, masks=False)
+    expected = torch.tensor([[1, 0.5, 0, 0], [0, 0.5, 1, 0], [0, 0, 0, 1]])
+    torch.testing.assert_close(shares[0], expected[:, None].expand(3, 3, 4))
+    torch.testing.assert_close(shares[1], torch.tensor([0.0, 0, 1])[:, None, None].expand(3, 3, 4))
+
+
+def test_masks_share_what_they_cover() -> None:
+    """A map of half the photo's size: whole pixels count whole, the pixel at the edge of a mask by half."""
+    mask = torch.zeros(2, 8, 8, dtype=torch.bool)
+    mask[0, :, :3] = True
+    mask[1, 4:, :] = True
+    boxes = replace(boxes_of([(0, 0, 8, 8), (0, 4, 8, 8)], (8, 8)), mask=mask)
+    placement = Placement.of([boxes], (8, 8), (2, 2), HERE)
+    shares = cover_shares([boxes], placement, masks=True)
+    count = mask.sum(dim=0)
+    torch.testing.assert_close(shares[0, :2], mask / count.clamp(min=1))
+    assert torch.equal(shares[0, 2], (count == 0).float())
+    half = cover_shares([boxes], Placement.of([boxes], (4, 4), (2, 2), HERE), masks=True)
+    assert torch.equal(half.sum(dim=1), torch.ones(1, 4, 4))
+    assert half[0, 0, 0, 0] > 0.8 > half[0, 0, 0, 1] > 0.2 > half[0, 0, 0, 3]
+    with pytest.raises(
+        ValueError, match="masks of 1 instances, but their boxes have none: take boxes from annotations"
+    ):
+        cover_shares([boxes_of(BOXES["one"])], Placement.of([boxes_of(BOXES["one"])], (4, 4), (2, 2), HERE), masks=True)
+
+
 @torch.no_grad()
+def test_a_box_whose_instance_is_pasted_shows_its_features() -> None:
+    """Weighting by box leaves nothing of the background in a box, and all of it elsewhere."""
+    boxes = boxes_of([(30, 0, 60, 90)])
+    placement = Placement.of([boxes], (6, 8), (6, 2), HERE)
+    crops, background = torch.rand(1, 3, 6, 2), torch.rand(1, 3, 6, 8)
+    fused = blend(crops, background, cover_shares([boxes], placement, masks=False), placement)
+    assert torch.equal(fused[..., 2:4], crops)
+    assert torch.equal(fused[..., :2], background[..., :2])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("level", ["encoder", "decoder"])
+def test_fusion_at_one_level_is_the_plain_one(small: FusionNet, instance: SiggraphNet, level: Level) -> None:
+    boxes, half = boxes_of(BOXES["overlapping"]), {"encoder": MAPS[:7], "decoder": MAPS[7:]}[level]
+    light, features = torch.rand(1, 1, 64, 64) * 100, instance.features(torch.rand(4, 1, 64, 64) * 100)
+    fused = small(light, [boxes], features, level=level)
+    expected = plain_fusion(small, light, boxes, features, maps=half)
+    torch.testing.assert_close(fused / 110, expected / 110, atol=1e-5, rtol=0)
+    assert (fused - small(light, [boxes], features)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("weighting", ["learned", "box", "mask"])
+@pytest.mark.parametrize("level", ["both", "encoder", "decoder"])
+def test_only_parts_in_use_are_trained(level: Level, weighting: Weighting) -> None:
+    layers = [part for part in trained_parts(weighting, level) if part.startswith("weight_layer")]
+    count = {"both": 13, "encoder": 7, "decoder": 6}[level]
+    assert len(layers) == (count if weighting == "learned" else 0)
+    assert trained_parts(weighting, level)[-2:] == ["model10", "model_out"]
+
+
+@torch.no_grad()
+@each_softmax
 @pytest.mark.parametrize("corners", BOXES.values(), ids=BOXES.keys())
-def test_network_is_the_plain_one(small: FusionNet, instance: SiggraphNet, corners: list[tuple[float, ...]]) -> None:
+def test_network_is_the_plain_one(
+    small: FusionNet, instance: SiggraphNet, corners: list[tuple[float, ...]], softmax: Softmax
+) -> None:
     boxes = boxes_of(corners)
     light, features = torch.rand(1, 1, 64, 64) * 100, instance.features(torch.rand(len(corners), 1, 64, 64) * 100)
-    fused, expected = small(light, [boxes], features), plain_fusion(small, light, boxes, features)
+    fused = small(light, [boxes], features, softmax=softmax)
+    expected = plain_fusion(small, light, boxes, features, softmax)
     torch.testing.assert_close(fused / 110, expected / 110, atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_a_batch_is_its_pictures(small: FusionNet, instance: SiggraphNet) -> None:
+@each_softmax
+def test_a_batch_is_its_pictures(small: FusionNet, instance: SiggraphNet, softmax: Softmax) -> None:
     pictures = [boxes_of(corners) for corners in BOXES.values()]
     light = torch.rand(len(pictures), 1, 40, 56) * 100
     crops = [torch.rand(len(boxes), 1, 32, 32) * 100 for boxes in pictures]
-    together = small(light, pictures, instance.features(torch.cat(crops)))
+    together = small(light, pictures, instance.features(torch.cat(crops)), softmax=softmax)
     for index, boxes in enumerate(pictures):
-        alone = small(light[index : index + 1], [boxes], instance.features(crops[index]))
+        features = instance.features(crops[index])
+        alone = plain_fusion(small, light[index : index + 1], boxes, features, softmax)
         torch.testing.assert_close(together[index : index + 1] / 110, alone / 110, atol=1e-5, rtol=0)
 
 
@@ -248,20 +345,24 @@ def test_any_size(small: FusionNet, instance: SiggraphNet, size: tuple[int, int]
     assert torch.isfinite(chroma).all()
 
 
-def test_gradient_of_the_blend_is_right() -> None:
+@each_softmax
+def test_gradient_of_the_blend_is_right(softmax: Softmax) -> None:
     torch.manual_seed(0)
     boxes = [boxes_of(BOXES["overlapping"][:2]), boxes_of([]), boxes_of(BOXES["thin"][:1])]
-    placement = Placement.of(boxes, (6, 8), (4, 3), torch.device("cpu"))
+    placement = Placement.of(boxes, (6, 8), (4, 3), HERE)
     shapes = ((3, 2, 4, 3), (3, 2, 6, 8), (3, 1, 4, 3), (3, 1, 6, 8))
     inputs = [torch.rand(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
     def fuse(crops: Tensor, background: Tensor, logits: Tensor, background_logits: Tensor) -> Tensor:
-        return blend(crops, background, softmax_shares(logits, background_logits, placement), placement)
+        return blend(crops, background, softmax_shares(logits, background_logits, placement, softmax), placement)
 
     assert torch.autograd.gradcheck(fuse, inputs)
 
 
-def test_gradient_of_the_weight_layers_is_the_plain_one(small: FusionNet, instance: SiggraphNet) -> None:
+@each_softmax
+def test_gradient_of_the_weight_layers_is_the_plain_one(
+    small: FusionNet, instance: SiggraphNet, softmax: Softmax
+) -> None:
     boxes = boxes_of(BOXES["overlapping"])
     small.double()
     light = torch.rand(1, 1, 32, 32, dtype=torch.float64) * 100
@@ -269,7 +370,8 @@ def test_gradient_of_the_weight_layers_is_the_plain_one(small: FusionNet, instan
         name: feature.detach() for name, feature in instance.double().features(light.expand(4, -1, -1, -1)).items()
     }
     trained = [parameter for name in trained_parts() for parameter in small.get_submodule(name).parameters()]
-    chroma, expected = small(light, [boxes], features), plain_fusion(small, light, boxes, features)
+    chroma = small(light, [boxes], features, softmax=softmax)
+    expected = plain_fusion(small, light, boxes, features, softmax)
     gradients = torch.autograd.grad(chroma.square().mean(), trained)
     for gradient, plain in zip(gradients, torch.autograd.grad(expected.square().mean(), trained), strict=True):
         torch.testing.assert_close(gradient, plain, atol=1e-6, rtol=1e-4)

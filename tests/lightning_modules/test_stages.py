@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,15 +69,22 @@ def instance_stage() -> InstanceColorizer:
     return InstanceColorizer(full=full, instance=instance, input_size=SIZE, crop_size=SIZE)
 
 
-def fusion_stage() -> FusionColorizer:
+def fusion_stage(**settings: Any) -> FusionColorizer:
     torch.manual_seed(0)
     full, instance, fusion = SiggraphNet(1 / 8), SiggraphNet(1 / 8), FusionNet(1 / 8)
     for name, parameter in fusion.named_parameters():
         if name.startswith("weight_layer"):
             nn.init.normal_(parameter, 0.02, 0.1)
     return FusionColorizer(
-        full=full, instance=instance, fusion=fusion, input_size=SIZE, crop_size=SIZE, learning_rate=1e-3
+        full=full, instance=instance, fusion=fusion, input_size=SIZE, crop_size=SIZE, learning_rate=1e-3, **settings
     )
+
+
+def masked(batch: ColorBatch) -> ColorBatch:
+    """Give every instance of a batch the left half of the photo as its mask."""
+    left = torch.arange(PHOTO[1]) < PHOTO[1] // 2
+    boxes = tuple(replace(each, mask=left.expand(len(each), *PHOTO)) for each in batch.gray.boxes)
+    return replace(batch, gray=replace(batch.gray, boxes=boxes))
 
 
 STAGES = [full_stage, instance_stage, fusion_stage]
@@ -228,6 +236,31 @@ def test_every_trained_parameter_gets_a_gradient(stage: Stage) -> None:
     loss = method.loss(batch_of(ONE, [], TWO))["loss"]
     gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
     assert [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None] == []
+
+
+ABLATIONS = [
+    {"softmax": "masked"},
+    {"weighting": "box"},
+    {"weighting": "mask"},
+    {"level": "encoder"},
+    {"level": "decoder"},
+]
+
+
+@pytest.mark.parametrize("settings", ABLATIONS, ids=str)
+def test_an_ablation_trains_what_it_uses(settings: dict[str, Any]) -> None:
+    """Distributed training stops at a parameter without a gradient."""
+    method, batch = fusion_stage(**settings).train(), masked(batch_of(ONE, [], TWO))
+    trained = [each for each in method.parameters() if each.requires_grad]
+    assert all(each is not None for each in torch.autograd.grad(method.loss(batch)["loss"], trained, allow_unused=True))
+    assert method.uses_masks is (settings == {"weighting": "mask"})
+    method.eval()
+    assert not torch.allclose(method(batch.gray), fusion_stage().eval()(batch.gray), atol=1e-3)
+
+
+def test_weighting_by_mask_asks_for_masks() -> None:
+    with pytest.raises(ValueError, match="their boxes have none"):
+        fusion_stage(weighting="mask").eval()(batch_of(ONE).gray)
 
 
 def test_trained_parameters_of_the_published_fusion() -> None:
