@@ -97,8 +97,8 @@ class FusionNet(SiggraphTrunk):
         """
 
         @cache
-        def place(*sizes: tuple[int, int]) -> tuple[Placement, Tensor | None]:
-            placement = Placement.of(boxes, *sizes, light.device)
+        def place(size: tuple[int, int], crop_size: tuple[int, int]) -> tuple[Placement, Tensor | None]:
+            placement = Placement.of(boxes, size, crop_size, light.device)
             by_mask = weighting == "mask"
             return placement, None if weighting == "learned" else cover_shares(boxes, placement, masks=by_mask)
 
