@@ -42,7 +42,7 @@ class StopOnNaN(pl.Callback):
         """
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         wrong = (~torch.isfinite(loss.detach())).float()
-        if not trainer.strategy.reduce(wrong, reduce_op="sum"):
+        if not trainer.strategy.reduce(wrong.clone(), reduce_op="sum"):
             return
         found = [each for each in gathered((float(loss), batch.gray.key) if wrong else None) if each is not None]
         keys = [key for _, keys in found for key in keys]

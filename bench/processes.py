@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]  # it names no exports
+    ClusterEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from pytorch_lightning.utilities import rank_zero_only
 from torch import distributed
 

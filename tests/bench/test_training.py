@@ -3,22 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import BatchSampler
 
-from bench import training
+from bench import callbacks, training
 from bench.build import build_data
-from bench.callbacks import StopOnNaN
+from bench.callbacks import KeepLast, SameOnAllProcesses, StopOnNaN
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, UsageError
 from bench.identity import portable_tree
 from bench.interrupt import Interrupted
 from bench.manifest import load_manifest
 from bench.recipe import Recipe, Stage
-from bench.training import TrainingOptions, train
+from bench.training import TrainingOptions, steps_an_epoch, train
+from datamodules.samplers import EpochSampler
+from datamodules.types import Boxes, GrayBatch
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32, "optimizer": "adam"}
 ONE_BOX = {"boxes_only": True, "box_choice": "random", "max_boxes": 1}
@@ -173,10 +177,112 @@ def test_curves_and_panels_are_kept(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.png"))
 
 
-def test_nan_names_the_step(tmp_path: Path) -> None:
+def test_curves_are_kept_without_dashboards_and_validation(tmp_path: Path) -> None:
+    train("instcolor-full", options(tmp_path))
+    curves = next(tmp_path.rglob("metrics.csv")).read_text()
+    assert "train/loss" in curves
+    assert "val/loss" not in curves
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_nan_names_step_pictures_and_checkpoint(tmp_path: Path) -> None:
     wild = recipe(instcolor_full=Stage(steps=6, learning_rate=1e30))
-    with pytest.raises(CommandError, match=r"loss is (nan|inf).* at step \d.*last good checkpoint"):
+    words = r"loss is (nan|inf) at step \d, on the pictures train-\d+, .*; last good checkpoint: .*last\.ckpt"
+    with pytest.raises(CommandError, match=words):
         train("instcolor-full", options(tmp_path, recipe=wild))
+
+
+class Trainer:
+    """Stand for Lightning's on one process."""
+
+    is_global_zero = True
+    world_size = 1
+
+    def __init__(self, step: int = 1) -> None:
+        self.global_step = step
+        self.saved: list[Path] = []
+        self.strategy = self
+
+    def reduce(self, tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        return tensor
+
+    def broadcast(self, value: bool) -> bool:
+        return value
+
+    def save_checkpoint(self, path: Path) -> None:
+        self.saved.append(path)
+
+
+def step(callback: Any, trainer: Any, *, network: torch.nn.Module | None = None, loss: float = 0.0) -> None:
+    """Tell a callback of the end of a step on the pictures a and b."""
+    gray = GrayBatch(("a", "b"), torch.zeros(2, 1, 4, 4), (Boxes.empty((4, 4)),) * 2, torch.zeros(0, 1, 0, 0))
+    batch = SimpleNamespace(gray=gray)
+    callback.on_train_batch_end(trainer, network or torch.nn.Linear(1, 1), {"loss": torch.tensor(loss)}, batch, 0)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops(loss: float, tmp_path: Path) -> None:
+    last = tmp_path / "last.ckpt"
+    last.touch()
+    step(StopOnNaN(last), Trainer())
+    with pytest.raises(CommandError, match=rf"loss is {loss} at step 7, on the pictures a, b; last good .*last\.ckpt"):
+        step(StopOnNaN(last), Trainer(7), loss=loss)
+
+
+def test_other_processes_stop_without_a_word(tmp_path: Path) -> None:
+    other = Trainer(7)
+    other.is_global_zero = False
+    with pytest.raises(SystemExit) as stopped:
+        step(StopOnNaN(tmp_path), other, loss=float("nan"))
+    assert stopped.value.code == 1
+
+
+def test_a_checkpoint_is_kept_by_step_and_by_time(tmp_path: Path) -> None:
+    patient, hasty = KeepLast(tmp_path, every=30), KeepLast(tmp_path, every=30, seconds=-1.0)
+    for keeper, expected in ((patient, [30, 60]), (hasty, [20, 30, 40, 60])):
+        trainers = [Trainer(number) for number in range(1, 61)]
+        for trainer in trainers:
+            step(keeper, trainer)
+        assert [trainer.global_step for trainer in trainers if trainer.saved] == expected
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    broken = torch.nn.Linear(1, 1)
+    broken.weight.data.fill_(float("inf"))
+    trainer = Trainer(30)
+    with pytest.raises(CommandError, match="weights are not finite after step 30"):
+        step(KeepLast(tmp_path, every=30), trainer, network=broken)
+    assert not trainer.saved
+
+
+def test_weights_that_differ_between_processes_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer: Any = Trainer()
+    trainer.world_size = 2
+    check, network = SameOnAllProcesses(), torch.nn.Linear(1, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "gathered", lambda value: [value, value])
+        check.on_train_end(trainer, network)  # type: ignore[arg-type]
+        patch.setattr(callbacks, "gathered", lambda value: [value, "another"])
+        with pytest.raises(CommandError, match="weights differ between processes after step 1: nothing is saved"):
+            check.on_train_end(trainer, network)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("photos", "batch", "processes", "batches"), [(80, 4, 2, 10), (81, 4, 2, 10), (3, 4, 1, 1)])
+def test_batches_of_an_epoch_are_those_of_the_loader(photos: int, batch: int, processes: int, batches: int) -> None:
+    assert steps_an_epoch(photos, batch, processes) == batches
+    sampler = EpochSampler(photos, world=processes)
+    whole = BatchSampler(sampler, batch, drop_last=len(sampler) >= batch)
+    assert len(whole) == batches
+
+
+def test_epochs_become_steps(tmp_path: Path) -> None:
+    twice = recipe(instcolor_full=Stage(epochs=2, learning_rate=1e-3, schedule="linear", decay_from=1))
+    folder = train("instcolor-full", options(tmp_path, recipe=twice))
+    facts = load_manifest(folder).training["instcolor-full"]
+    assert (facts["epochs"], facts["steps"], facts["steps_done"]) == (2, None, 6)
+    train("instcolor-full", options(tmp_path, recipe=twice))
+    with pytest.raises(UsageError, match="steps was None, now 1"):
+        train("instcolor-full", options(tmp_path, recipe=twice, max_steps=1))
 
 
 def test_untrainable_and_unknown_methods(tmp_path: Path) -> None:
