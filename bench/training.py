@@ -96,7 +96,7 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
 
     Raises:
         MissingError: Its files are not there.
-        UsageError: It has no photo that the stage can be trained on.
+        UsageError: It has no photo that the stage can be trained on, or the method cannot learn from those it has.
     """
     settings = options.recipe.stage(stage)
     with data_errors():
@@ -115,6 +115,7 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
             raise UsageError(
                 f"{stage} cannot be trained: the dataset has no {lacking}; give another --data or --data-root"
             )
+        method.check_data(data)
     return data
 
 

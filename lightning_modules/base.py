@@ -68,6 +68,13 @@ class Colorizer(pl.LightningModule):
     def inherit(self, loaded: frozenset[str]) -> None:
         """Fill networks that no weights were loaded for from those named in `loaded`, before training begins."""
 
+    def check_data(self, datamodule: pl.LightningDataModule) -> None:
+        """Refuse training photos that the method cannot learn from.
+
+        Raises:
+            ValueError: Says what does not fit, and which setting would.
+        """
+
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
         """Learn from the training photos what gradient descent does not: colour banks, priors."""
 

@@ -78,7 +78,7 @@ class IizukaColorizer(Colorizer):
         """Return the network."""
         return {"network": self.network}
 
-    def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
+    def check_data(self, datamodule: pl.LightningDataModule) -> None:
         """Check that the network knows all classes of the training photos; photos without labels are good too.
 
         Raises:

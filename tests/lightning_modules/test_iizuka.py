@@ -203,9 +203,9 @@ def test_a_dataset_with_more_classes_is_refused_before_the_first_step() -> None:
     data = SyntheticDataModule(train=2)
     classes = len(GROUND_HUES)
     with pytest.raises(ValueError, match=f"network knows 3: .*--set classes={classes}`"):
-        method().prepare_training(data)
-    IizukaColorizer(network=network(global_branch=False)).prepare_training(data)
-    IizukaColorizer(network=IizukaNet(width=1 / 16, classes=classes)).prepare_training(data)
+        method().check_data(data)
+    IizukaColorizer(network=network(global_branch=False)).check_data(data)
+    IizukaColorizer(network=IizukaNet(width=1 / 16, classes=classes)).check_data(data)
 
 
 def test_the_published_optimiser_and_the_quick_one() -> None:
