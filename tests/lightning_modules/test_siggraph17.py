@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -63,6 +64,26 @@ def test_classes_teach_the_trunk_first() -> None:
     decoder = {name for name in layers(method) if name.startswith(DECODER)}
     assert gradients(method, "regression") == decoder
     assert gradients(method, "cross_entropy") == layers(method) - decoder
+
+
+def trainer(steps: int) -> pl.Trainer:
+    return pl.Trainer(accelerator="cpu", max_steps=steps, max_epochs=-1, logger=False, enable_checkpointing=False)
+
+
+@pytest.mark.parametrize(("step", "classifying"), [(0, True), (4, True), (5, False), (9, False)])
+def test_phase_hangs_on_the_step_alone(step: int, classifying: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build(class_share=0.5)
+    method.trainer = trainer(10)
+    monkeypatch.setattr(Siggraph17Colorizer, "global_step", step)
+    method.on_train_batch_start(batch(), 0)
+    assert method.classifying is classifying
+
+
+def test_phases_need_an_end() -> None:
+    method = build()
+    method.trainer = trainer(-1)
+    with pytest.raises(ValueError, match="give max_steps or max_epochs"):
+        method.on_train_batch_start(batch(), 0)
 
 
 @pytest.mark.parametrize("classifying", [False, True])
