@@ -271,7 +271,7 @@ def test_weights_that_differ_between_processes_stop(monkeypatch: pytest.MonkeyPa
 def test_batches_of_an_epoch_are_those_of_the_loader(photos: int, batch: int, processes: int, batches: int) -> None:
     assert steps_an_epoch(photos, batch, processes) == batches
     sampler = EpochSampler(photos, world=processes)
-    whole = BatchSampler(sampler, batch, drop_last=len(sampler) >= batch)
+    whole = BatchSampler(range(len(sampler)), batch, drop_last=len(sampler) >= batch)
     assert len(whole) == batches
 
 
