@@ -147,7 +147,8 @@ def _method(card: catalog.MethodCard) -> Finding:
     try:
         folder = find_method_weights(None, card.id)
     except MissingError:
-        remedy = f"colorbench train {card.id} --out DIR, then name DIR as its weights"
+        fetch = f"colorbench weights fetch {card.id}, or " if card.weights and card.weights.file else ""
+        remedy = f"{fetch}colorbench train {card.id} --out DIR, then name DIR as its weights"
         return Finding(id=f"method:{card.id}", status="warn", detail="no weights were found", remedy=remedy)
     except CommandError as error:
         return Finding(id=f"method:{card.id}", status="warn", detail=str(error), remedy="train or import it again")

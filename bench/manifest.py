@@ -93,8 +93,9 @@ def _graft(tree: Tree, source: Tree) -> Tree:
     own = tree.setdefault("init_args", {})
     same_class = tree.get("class_path") == source.get("class_path")
     for key, value in _copy(source).get("init_args", {}).items():
-        is_network = key in own and isinstance(value, dict) and "class_path" in value
-        if is_network or key in ("input_size", "crop_size") or (same_class and key not in own):
+        is_network = isinstance(value, dict) and "class_path" in value
+        is_shared = key in own and (is_network or key in ("input_size", "crop_size"))
+        if is_shared or (same_class and key not in own):
             own[key] = value
     return tree
 

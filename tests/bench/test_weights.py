@@ -350,11 +350,11 @@ def test_stages_gather_in_one_folder(tmp_path: Path) -> None:
 
 def test_a_manifest_lends_its_networks_to_another_method(tmp_path: Path) -> None:
     small = {"class_path": "Net", "init_args": {"width": 0.125}}
-    tree = {"class_path": "Fusion", "init_args": {"full": small, "instance": small, "input_size": 64, "blend": 1}}
+    tree = {"class_path": "Fusion", "init_args": {"full": small, "instance": small, "input_size": 64, "crop_size": 48}}
     save_weights("instcolor-fusion", tree, _networks("full"), tmp_path)
     manifest = load_manifest(tmp_path)
     assert manifest.tree("instcolor-fusion") == tree
-    default = {"class_path": "Full", "init_args": {"full": {"class_path": "Net"}, "own": 2}}
+    default = {"class_path": "Full", "init_args": {"full": {"class_path": "Net"}, "own": 2, "input_size": 256}}
     assert manifest.tree("instcolor-full", default) == {
         "class_path": "Full",
         "init_args": {"full": small, "own": 2, "input_size": 64},

@@ -113,6 +113,8 @@ def test_the_three_files_of_instcolorization(tmp_path: Path, prefix: dict[str, s
     assert manifest.settings == {"mask_center": 0.5}
     assert {"instcolor-full", "instcolor-instance", "instcolor-fusion"} <= set(imported.methods)
     assert find_method_weights(tmp_path / "out", "instcolor-full") == tmp_path / "out"
+    for method in imported.methods:
+        load_networks(build_method(manifest.tree(method)).networks(), tmp_path / "out")
 
 
 @pytest.mark.parametrize("wrapper", [False, True])
