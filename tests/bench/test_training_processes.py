@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -162,17 +163,14 @@ def test_two_processes_train_as_one(place: Place) -> None:
 
 
 def freeze(kind: type[ZhangColorizer], patch: pytest.MonkeyPatch) -> None:
-    """Keep BatchNorm of a method in eval mode."""
-    switch = kind.train
+    """Train a method with BatchNorm in eval mode."""
 
-    def frozen(self: ZhangColorizer, mode: bool = True) -> ZhangColorizer:
-        switch(self, mode)
+    def on_train_start(self: ZhangColorizer) -> None:
         for module in self.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
-        return self
 
-    patch.setattr(kind, "train", frozen)
+    patch.setattr(kind, "on_train_start", on_train_start)
 
 
 PROGRAM = """
@@ -236,8 +234,7 @@ def test_nan_in_one_process_stops_all(place: Place) -> None:
     done = run(place.command("instcolor-full", "wild", *wild))
     assert done.returncode == 1
     assert done.stderr.count("the loss is") == 1
-    assert "at step" in done.stderr
-    assert ".png" in done.stderr
+    assert re.search(r"at step \d+, on the pictures \d{3}, .*last good checkpoint: none yet", done.stderr)
 
 
 @pytest.mark.slow
