@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench import catalog
 from bench.checkpoints import FORMATS, checkpoint_format
@@ -243,7 +243,7 @@ def print_known_files() -> None:
     """Print what `known_files` returns as a table on standard output."""
     from rich.console import Console
 
-    table = Table("file", "for", "licence", "found at")
+    table = Table(Column("file", overflow="fold"), "for", "licence", "found at")
     for file in known_files():
         where = file["found"] or ("can be fetched" if file["url"] else "has to be brought")
         table.add_row(file["id"], file["use"], file["license"], where)
