@@ -10,6 +10,7 @@ from bench.errors import MissingError, UsageError
 from bench.plan import NO_DETECTOR, Places, Run, plan
 from bench.studies import Declared
 from bench.tables import write_table
+from datamodules.images import read_image
 
 GRID = "pictures/grid.jpg"
 CREDITS = "pictures/credits.csv"
@@ -67,8 +68,7 @@ def draw_grid(lines: Sequence[tuple[str, Sequence[Path]]]) -> Image.Image:
 def _tile(path: Path) -> Image.Image:
     if not path.is_file():
         raise MissingError(f"{path} is not there: was its picture scored, and with its colours kept?")
-    with Image.open(path) as picture:
-        return picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
+    return Image.fromarray(read_image(path)).resize((TILE, TILE), Image.Resampling.LANCZOS)
 
 
 def credit_lines(declared: Declared, data_root: Path | None) -> list[tuple[str, str, str, str]]:
