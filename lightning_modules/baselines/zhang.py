@@ -41,6 +41,7 @@ class ZhangTraining(Colorizer):
         input_size: side in pixels that light is resized to; None keeps its size.
         learning_rate: of Adam, a tenth of it after every `decay_steps`.
         weight_decay: of Adam.
+        betas: of Adam.
         decay_steps: optimiser steps between two drops of the learning rate.
 
     Source:
@@ -53,16 +54,18 @@ class ZhangTraining(Colorizer):
         input_size: int | None = 256,
         learning_rate: float = 3e-5,
         weight_decay: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
         decay_steps: int = 225_000,
     ) -> None:
         super().__init__(input_size=input_size, learning_rate=learning_rate)
         self.weight_decay = weight_decay
+        self.betas = betas
         self.decay_steps = decay_steps
 
     def configure_optimizers(self) -> Any:
         """Return Adam, its learning rate dropping to a tenth every `decay_steps` steps."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.Adam(trained, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.decay_steps, gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

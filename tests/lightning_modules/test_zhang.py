@@ -245,3 +245,11 @@ def test_it_learns(colorizer: Callable[[], ZhangColorizer | ZhangRegression]) ->
         torch.autograd.backward(learner.loss(batch)["loss"])
         optimizer.step()
     assert (learner.train()(batch.gray) - batch.chroma).abs().mean() < 10
+
+
+def test_solver_is_that_of_the_authors() -> None:
+    """Their solver.prototxt says momentum 0.9, momentum2 0.99, weight_decay 0.001, base_lr 3e-5."""
+    with torch.device("meta"):
+        method = ZhangRegression(network=Eccv16RegressionNet())
+    solver = method.configure_optimizers()["optimizer"].defaults
+    assert (solver["betas"], solver["weight_decay"], solver["lr"]) == ((0.9, 0.99), 1e-3, 3e-5)
