@@ -262,16 +262,16 @@ def reproduce(
     ] = False,
 ) -> None:
     """Repeat a study, its trainings, runs and page; started again with the same --out, it goes on where it was."""
-    from bench.studies import load_study
+    from bench.studies.declared import load_study
 
     declared = load_study(study)
     if page_only:
-        from bench.study_page import write_page
+        from bench.studies.page import write_page
 
         typer.echo(f"page: {write_page(declared)}")
         return
-    from bench.reproduce import Workplace
-    from bench.reproduce import reproduce as reproduce_study
+    from bench.studies.reproduce import Workplace
+    from bench.studies.reproduce import reproduce as reproduce_study
 
     work = out or Path("colorbench-studies") / declared.study.id
     _end(reproduce_study(study, Workplace(work, data_root, jobs, only)))

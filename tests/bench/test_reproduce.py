@@ -11,16 +11,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from bench import reproduce
 from bench.catalog import data_tree, with_settings
-from bench.curves import learning_curves
 from bench.errors import CommandError, MissingError, UsageError
-from bench.grids import MARGIN, TILE, credit_lines, draw_grid
 from bench.record import RunRecord
-from bench.reproduce import Workplace, command, differences, train_all
 from bench.rows import read_rows
-from bench.studies import Declared, load_study
-from bench.study_files import (
+from bench.studies import reproduce
+from bench.studies.curves import learning_curves
+from bench.studies.declared import Declared, load_study
+from bench.studies.files import (
     BUDGET,
     BUDGET_COLUMNS,
     COST,
@@ -32,7 +30,9 @@ from bench.study_files import (
     read_scores,
     write_scores,
 )
-from bench.study_page import Numbers, number, page_files, write_page
+from bench.studies.grids import MARGIN, TILE, credit_lines, draw_grid
+from bench.studies.page import Numbers, number, page_files, write_page
+from bench.studies.reproduce import Workplace, command, differences, train_all
 from bench.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[2]

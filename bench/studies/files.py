@@ -11,7 +11,7 @@ from bench.files import atomic_write
 from bench.leaderboard import read_record, record_paths
 from bench.record import RunRecord
 from bench.rows import Row, read_rows
-from bench.studies import Declared, Training
+from bench.studies.declared import Declared, Training
 from bench.tables import Cell, read_table, write_table
 
 RECORDS = "records"
@@ -44,7 +44,7 @@ def collect(declared: Declared, work: Path, data_root: Path | None) -> None:
         work: holds `trained/` and `run/`.
         data_root: as the trainings were given it.
     """
-    from bench.grids import save_grid
+    from bench.studies.grids import save_grid
 
     runs = [path.parent for path in record_paths(work / "run")]
     for path in (declared.folder / RECORDS).glob("*.json"):

@@ -12,17 +12,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.catalog import known
-from bench.curves import learning_curves
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.grids import CREDITS, GRID
 from bench.leaderboard import FORMATS, format_score
 from bench.ranking import Board, Entry, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
 from bench.statistics import bootstrap_interval
-from bench.studies import Declared, trained_as
-from bench.study_files import BUDGET, CURVES, FACTS, Table, read_numbers, read_records, read_scores
+from bench.studies.curves import learning_curves
+from bench.studies.declared import Declared, trained_as
+from bench.studies.files import BUDGET, CURVES, FACTS, Table, read_numbers, read_records, read_scores
+from bench.studies.grids import CREDITS, GRID
 from bench.tables import read_table
 
 TEMPLATE = "findings.md.j2"

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.errors import MissingError, UsageError
 from bench.plan import NO_DETECTOR, Places, Run, plan
-from bench.studies import Declared
+from bench.studies.declared import Declared
 from bench.tables import write_table
 from datamodules.images import read_image
 

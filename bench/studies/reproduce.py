@@ -19,9 +19,9 @@ from bench.prepare import Options
 from bench.progress import Advance, progress, say
 from bench.provenance import git_state
 from bench.record import RunRecord
-from bench.studies import Declared, Training, load_study
-from bench.study_files import COST, RECORDS, collect, read_records
-from bench.study_page import write_page
+from bench.studies.declared import Declared, Training, load_study
+from bench.studies.files import COST, RECORDS, collect, read_records
+from bench.studies.page import write_page
 
 COMMAND = (sys.executable, "-P", "-c", "from bench.cli import main; main()")
 

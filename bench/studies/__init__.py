@@ -1,0 +1,1 @@
+"""Studies: comparisons with their trainings, declared in a file and repeated by one command."""
