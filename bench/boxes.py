@@ -14,7 +14,7 @@ from bench.errors import MissingError, UsageError
 from bench.weights import find_weights
 from datamodules.boxfile import BoxFile, BoxInfo, collect_boxes
 from datamodules.images import ImageError
-from datamodules.photos import Annotation, Photo, PhotoSource
+from datamodules.photos import Annotation, Photo, PhotoSource, Segmentation
 
 if TYPE_CHECKING:
     from datamodules.types import Boxes, Detector
@@ -130,6 +130,7 @@ def _annotations(boxes: "Boxes") -> list[Annotation]:
     found = []
     for place, (left, top, right, bottom) in enumerate(boxes.xyxy.tolist()):
         x, y, width, height = (round(value, 3) for value in (left, top, right - left, bottom - top))
+        region = None if boxes.mask is None else mask_to_segmentation(boxes.mask[place].numpy())
         found.append(
             Annotation(
                 id=0,
@@ -137,7 +138,7 @@ def _annotations(boxes: "Boxes") -> list[Annotation]:
                 bbox=(x, y, width, height),
                 area=round(width * height, 3),
                 score=round(float(boxes.score[place]), 6),
-                segmentation=None if boxes.mask is None else mask_to_segmentation(boxes.mask[place].numpy()),
+                segmentation=None if region is None else Segmentation.pack(region),
             )
         )
     return found

@@ -63,7 +63,8 @@ def draw_masks(annotations: Sequence[Annotation], photo_size: tuple[int, int], c
     masks = torch.zeros(len(annotations), bottom - top, right - left, dtype=torch.bool)
     for place, one in enumerate(annotations):
         try:
-            mask = segmentation_to_mask(one.segmentation or [box_corners(one.bbox, photo_size)], photo_size)
+            region = one.segmentation.unpack() if one.segmentation is not None else None
+            mask = segmentation_to_mask(region or [box_corners(one.bbox, photo_size)], photo_size)
         except ValueError as error:
             raise ValueError(f"annotation {one.id}: {error}") from error
         masks[place] = torch.from_numpy(mask[top:bottom, left:right])

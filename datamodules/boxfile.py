@@ -7,12 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from datamodules.images import path_to_key
-from datamodules.photos import Annotation, Photo
+from datamodules.photos import Annotation, Photo, Segmentation
 
 
 class BoxInfo(BaseModel):
@@ -53,6 +61,16 @@ class BoxCategory(BaseModel):
     name: str
 
 
+def pack_segmentation(content: object) -> Segmentation | None:
+    """Return what a file says of a region in the form that takes little memory."""
+    return content if content is None or isinstance(content, Segmentation) else Segmentation.pack(content)
+
+
+def unpack_segmentation(segmentation: Segmentation | None) -> Any:
+    """Return a region as it stands in a file."""
+    return None if segmentation is None else segmentation.unpack()
+
+
 class BoxAnnotation(BaseModel):
     """Hold one box: x, y, width, height in pixels of the photo after its EXIF rotation."""
 
@@ -65,7 +83,9 @@ class BoxAnnotation(BaseModel):
     score: float | None = None
     area: float | None = None
     iscrowd: bool | None = None
-    segmentation: Any = None
+    segmentation: Annotated[
+        Segmentation | None, PlainValidator(pack_segmentation), PlainSerializer(unpack_segmentation)
+    ] = None
 
     def to_annotation(self) -> Annotation:
         """Return the same as the suite's own type; a missing area is that of the box."""

@@ -2,10 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Hold COCO polygons or run lengths as JSON: lists of numbers would take five times the memory.
+
+    Attributes:
+        packed: the JSON; integers and floats stay apart, and every digit stays.
+    """
+
+    packed: bytes
+
+    @classmethod
+    def pack(cls, content: object) -> Self:
+        """Keep polygons, a list of x, y, x, y, ... each, or run lengths, a mapping of `size` and `counts`."""
+        return cls(to_json(content))
+
+    def unpack(self) -> Any:
+        """Return the lists, or the mapping, as they were given."""
+        return from_json(self.packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +40,7 @@ class Annotation:
         area: of the annotated region in pixels, the annotator's own figure.
         crowd: True for a group that is marked as one.
         score: of a detection; None for an annotation.
-        segmentation: COCO polygons or run lengths, as read; None where there is none.
+        segmentation: the region, as its file describes it; None where there is none.
     """
 
     id: int
@@ -28,7 +49,7 @@ class Annotation:
     area: float
     crowd: bool = False
     score: float | None = None
-    segmentation: object = None
+    segmentation: Segmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)

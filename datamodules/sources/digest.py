@@ -1,13 +1,14 @@
 """One number for a set of photos: its names, its bytes and its annotations."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from io import BufferedReader
+from typing import Any
 
 from datamodules.images import ImageError
-from datamodules.photos import Photo
+from datamodules.photos import Annotation, Photo
 
 
 def digest_photos(photos: Iterable[Photo], open_photo: Callable[[str], BufferedReader]) -> str:
@@ -23,10 +24,16 @@ def digest_photos(photos: Iterable[Photo], open_photo: Callable[[str], BufferedR
             "key": photo.key,
             "label": photo.label,
             "sha256": digest_file(photo.key, open_photo),
-            "annotations": [dataclasses.asdict(annotation) for annotation in photo.annotations],
+            "annotations": [as_plain(annotation) for annotation in photo.annotations],
         }
         total.update(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return total.hexdigest()
+
+
+def as_plain(annotation: Annotation) -> dict[str, Any]:
+    """Return an annotation as JSON holds it, its region as its file describes it."""
+    region = annotation.segmentation
+    return asdict(annotation) | {"segmentation": None if region is None else region.unpack()}
 
 
 def digest_file(key: str, open_photo: Callable[[str], BufferedReader]) -> str | None:

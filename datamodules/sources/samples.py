@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.images import read_image
-from datamodules.photos import Annotation, Photo
+from datamodules.photos import Annotation, Photo, Segmentation
 
 OPTIONAL_PACKAGE = "ultralytics"
 """The package whose photos `samples-core` does without."""
@@ -108,9 +108,8 @@ def to_annotation(entry: Mapping[str, Any]) -> Annotation:
     """Return an entry of the annotation file as the suite's own type."""
     x, y, width, height = entry["bbox"]
     crowd = bool(entry["iscrowd"])
-    return Annotation(
-        entry["id"], entry["category_id"], (x, y, width, height), entry["area"], crowd, None, entry["segmentation"]
-    )
+    region = Segmentation.pack(entry["segmentation"])
+    return Annotation(entry["id"], entry["category_id"], (x, y, width, height), entry["area"], crowd, None, region)
 
 
 def find_package(name: str) -> Path | None:

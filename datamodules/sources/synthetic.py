@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.photos import Annotation, Photo
+from datamodules.photos import Annotation, Photo, Segmentation
+from datamodules.sources.digest import as_plain
 from datamodules.sources.painting import own_pixels, paint
 from datamodules.sources.scenes import CATEGORIES, GROUND_HUES, VERSION, Layout, draw_layout
 
@@ -95,7 +96,8 @@ class SyntheticSource:
         )
         for index in range(min(self.count, DIGESTED)):
             photo = self.photo(index)
-            content.update(json.dumps(asdict(photo), sort_keys=True).encode())
+            plain = asdict(photo) | {"annotations": [as_plain(annotation) for annotation in photo.annotations]}
+            content.update(json.dumps(plain, sort_keys=True).encode())
             content.update(self.read(photo.key).tobytes())
         return content.hexdigest()
 
@@ -125,7 +127,7 @@ class SyntheticSource:
                         category_id=thing.category_id,
                         bbox=mask_to_bbox(mask),
                         area=float(visible),
-                        segmentation={"size": list(mask.shape), "counts": mask_to_counts(mask)},
+                        segmentation=Segmentation.pack({"size": list(mask.shape), "counts": mask_to_counts(mask)}),
                     )
                 )
         label = self.classes.index(layout.ground)

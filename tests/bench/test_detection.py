@@ -21,7 +21,7 @@ from bench.suite import DetectorChoice
 from datamodules.boxfile import read_boxes
 from datamodules.images import ImageError
 from datamodules.masks import segmentation_to_mask
-from datamodules.photos import Annotation, Photo
+from datamodules.photos import Annotation, Photo, Segmentation
 from datamodules.types import Boxes
 from lightning_modules.detectors.mask_rcnn import build_network
 
@@ -38,7 +38,7 @@ class Photos:
         Photo(
             "a",
             (
-                Annotation(5, 1, (1.5, 2.0, 10.0, 12.0), 90.0, score=0.5, segmentation=POLYGON),
+                Annotation(5, 1, (1.5, 2.0, 10.0, 12.0), 90.0, score=0.5, segmentation=Segmentation.pack(POLYGON)),
                 Annotation(6, 24, (0.0, 0.0, 40.0, 24.0), 900.0, crowd=True),
                 Annotation(7, 24, (50.0, 2.0, 10.0, 12.0), 90.0),
                 Annotation(8, 24, (3.0, 2.0, 10.0, 12.0), 90.0),
@@ -89,7 +89,7 @@ def _state_file(path: Path, category: int) -> Path:
 def test_annotations_are_copied_without_scores_and_crowds() -> None:
     done: list[int] = []
     found = detect(Photos(), "annotations", max_boxes=2, progress=done.append)
-    assert [one.segmentation for one in found.annotations] == [POLYGON, None]
+    assert [one.segmentation for one in found.annotations] == [Segmentation.pack(POLYGON), None]
     assert [(one.category_id, one.bbox, one.score) for one in found.annotations] == [
         (1, (1.5, 2.0, 10.0, 12.0), None),
         (24, (3.0, 2.0, 10.0, 12.0), None),
@@ -148,7 +148,9 @@ def test_a_network_sees_light_and_its_findings_are_written(tmp_path: Path, monke
     found.write(tmp_path / "boxes.json")
     again = read_boxes(tmp_path / "boxes.json")
     assert again.digest == found.digest
-    mask = segmentation_to_mask(again.annotations[0].segmentation, SIZE)
+    region = again.annotations[0].segmentation
+    assert region is not None
+    mask = segmentation_to_mask(region.unpack(), SIZE)
     np.testing.assert_array_equal(mask.ravel(), np.arange(SIZE[0] * SIZE[1]) % 5 == 0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules.boxes import annotations_to_boxes, choose_best, crop_boxes, cut_box, draw_masks, keep_visible
-from datamodules.photos import Annotation
+from datamodules.photos import Annotation, Segmentation
 from datamodules.types import Boxes
 
 NUMBERS = st.floats(-50, 150, width=32)
@@ -128,7 +128,7 @@ def test_crops_are_stretched_by_pillow() -> None:
 
 def test_masks_are_those_of_the_kept_part() -> None:
     square = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
-    known = Annotation(7, 1, (2, 1, 4, 4), 16, segmentation=square)
+    known = Annotation(7, 1, (2, 1, 4, 4), 16, segmentation=Segmentation.pack(square))
     unknown = Annotation(8, 1, (0.0, 2.0, 50.0, 2.0), 100)
     masks = draw_masks([known, unknown], (6, 10), (2, 0, 8, 6))
     wanted = torch.zeros(2, 6, 6, dtype=torch.bool)
@@ -137,7 +137,7 @@ def test_masks_are_those_of_the_kept_part() -> None:
     assert torch.equal(draw_masks([known], (6, 10))[0, :, 2:8], wanted[0])
     assert not draw_masks([known], (6, 10), (6, 0, 10, 6)).any()
     assert draw_masks([], (6, 10), (2, 0, 8, 6)).shape == (0, 6, 6)
-    broken = Annotation(9, 1, (2, 1, 4, 4), 16, segmentation={"size": [1, 1], "counts": [1]})
+    broken = Annotation(9, 1, (2, 1, 4, 4), 16, segmentation=Segmentation.pack({"size": [1, 1], "counts": [1]}))
     with pytest.raises(ValueError, match="annotation 9: run lengths are of size"):
         draw_masks([broken], (6, 10))
     assert keep_visible([known, unknown], (6, 10), (6, 0, 10, 6)) == [unknown]

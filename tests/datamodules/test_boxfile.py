@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.boxfile import BoxFile, BoxInfo, collect_boxes, read_boxes
-from datamodules.photos import Annotation, Photo
+from datamodules.photos import Annotation, Photo, Segmentation
 
 INFO = BoxInfo(detector="yolo", weights_sha256="0" * 64, score_threshold=0.7, max_boxes=8, luminance="lab_of_rgb")
 FINITE = st.floats(-1e6, 1e6)
@@ -80,9 +80,35 @@ def test_plain_coco_file(tmp_path: Path) -> None:
     boxes = read_boxes(write_json(tmp_path / "a.json", plain_coco()))
     first, second = boxes.boxes("a")
     assert first == Annotation(4, 18, (1, 2, 3, 4), 5.5, crowd=True)
-    assert second == Annotation(3, 18, (0, 0, 2, 2), 4.0, segmentation=[[0, 0, 2, 0, 2, 2]])
+    assert second == Annotation(3, 18, (0, 0, 2, 2), 4.0, segmentation=Segmentation.pack([[0, 0, 2, 0, 2, 2]]))
     assert boxes.sizes == {"a": (5, 6)}
     assert len(boxes.digest) == 64
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        [[0, 0, 2.5, 0, 1e-07, 2.0], [1, 1, 3, 1, 3, 1.1]],
+        {"size": [2, 3], "counts": [1, 2, 3]},
+        {"counts": "52203\N{LATIN SMALL LETTER E WITH ACUTE}", "size": [2, 3]},
+        [],
+        "no region",
+    ],
+)
+def test_regions_are_kept_to_the_last_digit(tmp_path: Path, region: object) -> None:
+    content = plain_coco()
+    content["annotations"][1]["segmentation"] = region
+    boxes = read_boxes(write_json(tmp_path / "a.json", content))
+    boxes.write(tmp_path / "b.json")
+    assert repr(json.loads((tmp_path / "b.json").read_text())["annotations"][1]["segmentation"]) == repr(region)
+
+
+def test_a_region_takes_less_memory_than_its_lists(tmp_path: Path) -> None:
+    content = plain_coco()
+    content["annotations"][1]["segmentation"] = [[number + 0.25 for number in range(1000)]]
+    segmentation = read_boxes(write_json(tmp_path / "a.json", content)).annotations[1].segmentation
+    assert segmentation is not None
+    assert len(segmentation.packed) < 8 * 1000
 
 
 @pytest.mark.parametrize(

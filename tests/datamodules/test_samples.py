@@ -83,8 +83,8 @@ def test_boxes_lie_in_the_photos_and_fit_their_polygons() -> None:
             x, y, w, h = annotation.bbox
             assert 0 <= x < x + w <= width
             assert 0 <= y < y + h <= height
-            polygons = annotation.segmentation
-            assert isinstance(polygons, list)
+            assert annotation.segmentation is not None
+            polygons = annotation.segmentation.unpack()
             points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in polygons])
             np.testing.assert_allclose([*points.min(axis=0), *np.ptp(points, axis=0)], annotation.bbox, atol=0.11)
             assert sum(polygon_area(polygon) for polygon in polygons) == pytest.approx(annotation.area, abs=0.1)

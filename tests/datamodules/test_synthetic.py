@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from datamodules.photos import Annotation
+from datamodules.photos import Annotation, Segmentation
 from datamodules.sources.painting import develop, hue_to_tint, own_pixels
 from datamodules.sources.scenes import CATEGORIES, GROUND_HUES, SHAPE_TURNS, TEXTURE_HUES, VERSION
 from datamodules.sources.synthetic import SyntheticSource, mask_to_counts
@@ -17,8 +17,8 @@ GOLDEN = "bb6dfa6f9e4a051e1f476c4800db1c4c26aff75e501708b79f0ce3140650dadb"
 
 
 def decode(annotation: Annotation) -> np.ndarray:
-    code = annotation.segmentation
-    assert isinstance(code, dict)
+    assert annotation.segmentation is not None
+    code = annotation.segmentation.unpack()
     height, width = code["size"]
     line = np.concatenate([np.full(count, place % 2, dtype=bool) for place, count in enumerate(code["counts"])])
     return line.reshape(width, height).T
@@ -190,7 +190,8 @@ def test_run_lengths_are_those_of_coco(corner: bool) -> None:
     mask = np.array([[corner, True, False], [False, True, True]])
     counts = mask_to_counts(mask)
     assert counts == ([0, 1, 1, 2, 1, 1] if corner else [2, 2, 1, 1])
-    annotation = Annotation(1, 1001, (0, 0, 3, 2), 3, segmentation={"size": [2, 3], "counts": counts})
+    region = Segmentation.pack({"size": [2, 3], "counts": counts})
+    annotation = Annotation(1, 1001, (0, 0, 3, 2), 3, segmentation=region)
     np.testing.assert_array_equal(decode(annotation), mask)
 
 
