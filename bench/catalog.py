@@ -194,6 +194,19 @@ def known(kind: str, name: str, names: Iterable[str]) -> str:
     raise UsageError(f"no {kind} is called {name!r}; {hint}")
 
 
+def training_stages(method: str) -> tuple[str, ...]:
+    """Return the ids of the methods that are trained one after another for a method, its own last.
+
+    Raises:
+        UsageError: There is no such method, or it learns nothing.
+    """
+    stages = methods()[known("method", method, methods())].stages
+    if not stages:
+        learners = ", ".join(name for name, card in methods().items() if card.stages)
+        raise UsageError(f"{method} learns nothing, so there is nothing to train or to set; learners: {learners}")
+    return stages
+
+
 def model_tree(method: str) -> Tree:
     """Return a fresh `class_path` tree of a method at its published size."""
     known("method", method, methods())

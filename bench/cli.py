@@ -164,14 +164,14 @@ def train(
     `srun colorbench train ... --devices N --nodes M`. The batch is that of all processes together. Each has its own
     BatchNorm statistics in training and those of the first are kept, unless --sync-batchnorm is given.
     """
-    from bench.catalog import known, methods
+    from bench.catalog import training_stages
     from bench.plan import Places, training_tree
     from bench.recipe import load_recipe, parse_settings
 
-    known("method", method, methods())
+    stages = training_stages(method)
     tree = training_tree(data, Places(Path(), data_root))
     loaded, given = load_recipe(recipe), parse_settings(settings or ())
-    loaded.with_settings(given, methods()[method].stages)
+    loaded.with_settings(given, stages)
     from bench.processes import is_first_process
     from bench.training import TrainingOptions
     from bench.training import train as train_method

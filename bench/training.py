@@ -44,10 +44,7 @@ def train(method: str, options: TrainingOptions) -> Path:
         UsageError: The method learns nothing, or the folder holds a training of something else.
         CommandError: The loss became NaN.
     """
-    catalog.known("method", method, catalog.methods())
-    stages = catalog.methods()[method].stages
-    if not stages:
-        raise UsageError(f"{method} learns nothing: it needs no training")
+    stages = catalog.training_stages(method)
     if options.sync_batchnorm and not torch.cuda.is_available():
         raise UsageError("--sync-batchnorm needs GPUs: torch shares statistics between these only; leave it out")
     launcher(options.devices, options.nodes)

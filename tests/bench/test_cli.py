@@ -70,6 +70,7 @@ def photo(tmp_path: Path) -> Path:
         (["run", "samples-v1", "--logger", "wandbb"], 2, "did you mean wandb"),
         (["list", "method"], 2, "did you mean methods"),
         (["train", "zhang-eccv17"], 2, "did you mean zhang-eccv16"),
+        (["train", "gray", "--set", "width=0.5"], 2, "gray learns nothing, so there is nothing to train or to set"),
         (["train", "zhang-eccv16", "--recipe", "demi"], 2, "did you mean demo"),
         (["train", "zhang-eccv16", "--data", "nosuch.yaml"], 3, "no data configuration"),
         (["leaderboard", "nosuch"], 3, "no finished run"),
