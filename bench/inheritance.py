@@ -93,6 +93,26 @@ def await_taken(stages: Sequence[str], out: Path, seconds: float = 600.0) -> Non
         time.sleep(0.2)
 
 
+def check_alone(stages: Sequence[str], out: Path) -> None:
+    """Check that the stages that are left to be trained would not replace what another method's training left in `out`.
+
+    Args:
+        stages: of the method that is trained.
+        out: the weights folder of its training; it may not be there yet.
+
+    Raises:
+        UsageError: `out` holds stages of another method as trained, and not all of `stages`.
+    """
+    trained = load_manifest(out).training if (out / MANIFEST).is_file() else {}
+    left = [stage for stage in stages if stage not in trained]
+    others = [stage for stage in trained if stage not in stages]
+    if left and others:
+        raise UsageError(
+            f"{out} holds {' and '.join(others)} trained, whose networks {' and '.join(left)} would begin from and "
+            f"then replace; give another --out, and --init {out} to begin from what stands there"
+        )
+
+
 def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, start: Path | None) -> frozenset[str]:
     """Load the networks of a stage that earlier stages left in `out`, the others from `start` as far as it has them.
 

@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.execute import quiet_lightning
 from bench.files import atomic_write
 from bench.identity import TrainingOptions, check_same, identity, is_done
-from bench.inheritance import TAKEN, await_taken, check_taken, load_trained, take_over, trained_stages
+from bench.inheritance import TAKEN, await_taken, check_alone, check_taken, load_trained, take_over, trained_stages
 from bench.manifest import MANIFEST, load_manifest, save_weights
 from bench.panels import PanelCallback
 from bench.processes import is_first_process, launcher
@@ -41,7 +41,7 @@ def train(method: str, options: TrainingOptions) -> Path:
         The folder of its weights.
 
     Raises:
-        UsageError: The method learns nothing, or the folder holds a training of something else.
+        UsageError: The method learns nothing, or the folder holds a training of something else or of another method.
         CommandError: The loss became NaN.
     """
     stages = catalog.training_stages(method)
@@ -49,6 +49,7 @@ def train(method: str, options: TrainingOptions) -> Path:
         raise UsageError("--sync-batchnorm needs GPUs: torch shares statistics between these only; leave it out")
     launcher(options.devices, options.nodes)
     options = replace(options, recipe=options.recipe.with_settings(options.settings, stages))
+    check_alone(stages, options.weights)
     _check_built(stages, options)
     if _take_over(stages, options):
         options = replace(options, init=None)

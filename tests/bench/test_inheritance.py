@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from bench.build import build_method
 from bench.catalog import data_tree, with_settings
 from bench.errors import MissingError, UsageError
-from bench.inheritance import TAKEN
-from bench.manifest import load_manifest, save_weights
-from bench.recipe import Recipe, Stage
+from bench.inheritance import TAKEN, check_alone
+from bench.manifest import MANIFEST, WeightsManifest, load_manifest, save_weights
+from bench.recipe import Recipe, Stage, load_recipe
 from bench.training import TrainingOptions, train
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "optimizer": "adam"}
@@ -105,6 +105,31 @@ def test_what_does_not_fit_is_named(before: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"nowhere holds no weights\.json: give --init"):
         train("instcolor-full", options(tmp_path / "out", init=tmp_path / "nowhere"))
     assert not (tmp_path / "out" / "weights").exists()
+
+
+def trained(out: Path, *stages: str) -> Path:
+    """Save a manifest alone that calls these stages trained, and return its folder."""
+    manifest = WeightsManifest(method=stages[-1], models={}, networks={}, training={stage: {} for stage in stages})
+    out.mkdir()
+    (out / MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
+    return out
+
+
+def test_stages_of_one_method_share_a_folder(tmp_path: Path) -> None:
+    check_alone(STAGES[:3], tmp_path / "nothing")
+    check_alone(STAGES[:3], trained(tmp_path / "first", *STAGES[:1]))
+    check_alone(STAGES[:2], trained(tmp_path / "all", *STAGES[:3]))
+
+
+def test_another_method_is_not_replaced(tmp_path: Path) -> None:
+    fusion = trained(tmp_path / "weights", *STAGES[:3])
+    before = (fusion / MANIFEST).read_bytes()
+    with pytest.raises(UsageError, match=r"holds instcolor-fusion trained, .*masked would .*--init .*weights to begin"):
+        train("instcolor-fusion-masked", options(tmp_path, recipe=load_recipe("small")))
+    with pytest.raises(UsageError, match=r"holds instcolor-full and .*, whose networks zhang-eccv16 would begin from"):
+        train("zhang-eccv16", options(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    assert (fusion / MANIFEST).read_bytes() == before
 
 
 def test_settings_are_part_of_what_a_training_is(tmp_path: Path) -> None:
