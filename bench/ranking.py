@@ -86,8 +86,9 @@ def rank_records(
 ) -> list[Board]:
     """Rank the runs of each dataset and protocol, at each level.
 
-    Runs of one method and detector with different seeds are one entry with the mean over them; partial and untrained
-    runs are entries of their own, below the others and without rank. Runs on other pictures, or under a protocol of
+    Runs of one method and detector with different seeds are one entry with the mean over them, unless their networks'
+    sizes or their precision differ; partial and untrained runs are entries of their own, below the others and without
+    rank. Runs on other pictures, or under a protocol of
     other content, never share a board, even if they share a name: then `#` and the digest's first digits follow it.
     """
     unique = list({record.run_id: record for record in records}.values())
@@ -139,10 +140,23 @@ def _board(dataset: str, protocol: str, level: Level, records: Sequence[RunRecor
 
 
 def _entries(records: Sequence[RunRecord], level: Level, sort: str) -> list[Entry]:
-    """Return one entry of all seeds, or, where two runs share a seed, one entry a run, told apart by run id."""
-    if len({record.seed for record in records}) == len(records):
+    """Return one entry of all seeds; runs that differ in more than their seed are entries told apart by run id."""
+    repeated = _repeated(records)
+    if len(repeated) == 1:
         return [_entry(records[0].method, records, level, sort)]
-    return [_entry(f"{record.method}#{record.run_id[:8]}", [record], level, sort) for record in records]
+    return [_entry(f"{runs[0].method}#{runs[0].run_id[:8]}", runs, level, sort) for runs in repeated]
+
+
+def _repeated(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """Group the runs that can be one thing with several seeds: of equal networks and precision, none with one seed."""
+    kinds: dict[tuple[object, ...], list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: (record.seed, record.run_id)):
+        kinds.setdefault((*sorted(record.parameters.items()), record.precision), []).append(record)
+    groups: list[list[RunRecord]] = []
+    for runs in kinds.values():
+        alone = len({record.seed for record in runs}) < len(runs)
+        groups += [[record] for record in runs] if alone else [runs]
+    return groups
 
 
 def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -> Entry:

@@ -103,6 +103,17 @@ def test_two_runs_of_one_seed_are_never_averaged(tmp_path: Path, finish_run: Fin
     assert [entry.method for entry in entries] == [f"gray#{records[1].run_id[:8]}", f"gray#{records[0].run_id[:8]}"]
 
 
+@pytest.mark.parametrize("other", [{"parameters": {"full": 2140059}}, {"precision": "bf16"}])
+def test_seeds_of_other_networks_are_not_averaged(tmp_path: Path, finish_run: Finish, other: dict[str, object]) -> None:
+    records = [finish_run(tmp_path, scores(20 + seed), seed=seed) for seed in range(3)]
+    mixed = [records[0], records[1].model_copy(update=other), records[2]]
+    entries = rank_records(mixed, levels=["image"])[0].entries
+    assert {entry.method: (entry.seeds, entry.scores["psnr"].mean) for entry in entries} == {
+        f"gray#{records[0].run_id[:8]}": (2, 21.0),
+        f"gray#{records[1].run_id[:8]}": (1, 21.0),
+    }
+
+
 def test_a_run_that_is_read_twice_counts_once(tmp_path: Path, finish_run: Finish) -> None:
     for place in ("one", "two"):
         finish_run(tmp_path / place, scores(20))
