@@ -38,8 +38,8 @@ class SiggraphTrunk(nn.Module):
         mask_center: the hint mask of a pixel without a hint is `-mask_center`; 0 for the weights of Zhang et al.
 
     Convention:
-        The authors store three maps of an instance before an in-place ReLU changes them. Here no map is changed behind
-        its owner's back: `SiggraphNet.features` applies that ReLU in plain sight.
+        As the authors', the blocks behind `conv8_up`, `conv9_up` and `conv10_up` begin with a ReLU in place: who keeps
+        one of these maps at the tap holds it rectified after that. The published weights were trained so.
 
     Source:
         Zhang et al., Real-Time User-Guided Image Colorization with Learned Deep Priors, SIGGRAPH 2017, section 3.3.
@@ -61,13 +61,15 @@ class SiggraphTrunk(nn.Module):
         self.model7 = _block(c512, c512, c512, c512)
         self.model8up = nn.Sequential(nn.ConvTranspose2d(c512, c256, 4, stride=2, padding=1))
         self.model3short8 = nn.Sequential(nn.Conv2d(c256, c256, 3, padding=1))
-        self.model8 = nn.Sequential(nn.ReLU(), *_block(c256, c256, c256))
+        self.model8 = nn.Sequential(nn.ReLU(inplace=True), *_block(c256, c256, c256))
         self.model9up = nn.Sequential(nn.ConvTranspose2d(c256, c128, 4, stride=2, padding=1))
         self.model2short9 = nn.Sequential(nn.Conv2d(c128, c128, 3, padding=1))
-        self.model9 = nn.Sequential(nn.ReLU(), *_block(c128, c128))
+        self.model9 = nn.Sequential(nn.ReLU(inplace=True), *_block(c128, c128))
         self.model10up = nn.Sequential(nn.ConvTranspose2d(c128, c128, 4, stride=2, padding=1))
         self.model1short10 = nn.Sequential(nn.Conv2d(c64, c128, 3, padding=1))
-        self.model10 = nn.Sequential(nn.ReLU(), nn.Conv2d(c128, c128, 3, padding=1), nn.LeakyReLU(0.2))
+        self.model10 = nn.Sequential(
+            nn.ReLU(inplace=True), nn.Conv2d(c128, c128, 3, padding=1), nn.LeakyReLU(0.2, inplace=True)
+        )
         self.model_class = nn.Sequential(nn.Conv2d(c256, classes, 1)).requires_grad_(False)
         self.model_out = nn.Sequential(nn.Conv2d(c128, 2, 1), nn.Tanh())
 
@@ -169,16 +171,10 @@ class SiggraphNet(SiggraphTrunk):
             light: (K, 1, S, S), L* in [0, 100].
 
         Returns:
-            For each name (K, C, s, s); `conv8_up`, `conv9_up` and `conv10_up` after a ReLU, as the published weights
-            were trained.
+            For each name (K, C, s, s); `conv8_up`, `conv9_up` and `conv10_up` after the ReLU that follows them.
         """
         kept: dict[str, Tensor] = {}
-
-        def keep(name: str, feature: Tensor) -> Tensor:
-            kept[name] = feature.relu() if name.endswith("_up") else feature
-            return feature
-
-        self.trace(light, keep)
+        self.trace(light, kept.setdefault)
         return kept
 
 
@@ -210,6 +206,6 @@ def _block(*channels: int, dilation: int = 1) -> nn.Sequential:
 
 
 def _add_cut(upsampled: Tensor, skip: Tensor) -> Tensor:
-    """Add an up-sampled map to its skip, without the last row or column where the skip's size is odd."""
+    """Add an up-sampled map to its skip, in place, without the last row or column where the skip's size is odd."""
     height, width = skip.shape[-2:]
-    return upsampled[..., :height, :width] + skip
+    return skip.add_(upsampled[..., :height, :width])
