@@ -12,6 +12,7 @@ from datamodules.types import ColorBatch, GrayBatch
 from lightning_modules.base import Colorizer
 from lightning_modules.baselines.training_colors import photo_data
 from lightning_modules.losses.global_batch import mean_count
+from lightning_modules.losses.huber import colorful, mean_over
 from lightning_modules.networks.iizuka import IizukaNet
 from lightning_modules.networks.output_space import encode
 
@@ -37,9 +38,9 @@ def scene_loss(logits: Tensor, label: Tensor) -> Tensor:
     Raises:
         ValueError: A label is not below the number of classes.
     """
+    known = mean_count((label != UNKNOWN).sum())
     if (label >= logits.shape[1]).any():
         raise ValueError(too_few_classes(logits.shape[1], int(label.max()) + 1))
-    known = mean_count((label != UNKNOWN).sum())
     return functional.cross_entropy(logits.float(), label, ignore_index=UNKNOWN, reduction="sum") / known
 
 
@@ -48,6 +49,9 @@ class IizukaColorizer(Colorizer):
 
     The scene's gradient reaches classifier, global and low-level features; those of middle level and the colours do not
     lie on its way.
+
+    Convention:
+        The authors took grey photos out of their training set. Here a grey picture teaches no colours, but its scene.
 
     Args:
         network: gives colours and scene logits; its `global_branch` and `space` are ablations of the paper.
@@ -71,6 +75,7 @@ class IizukaColorizer(Colorizer):
     ) -> None:
         super().__init__(input_size=input_size, learning_rate=learning_rate)
         self.network = network
+        self.objective = nn.MSELoss()
         self.scene_weight = scene_weight
         self.optimizer = optimizer
 
@@ -101,7 +106,8 @@ class IizukaColorizer(Colorizer):
         """
         light = batch.gray.light
         answer, logits = self.network.answer(light)
-        color = functional.mse_loss(answer, encode(self.network.space, light, batch.chroma))
+        truth = encode(self.network.space, light, batch.chroma)
+        color = mean_over(self.objective, colorful(batch.chroma), answer, truth)
         scene = color.new_zeros(()) if logits is None else scene_loss(logits, batch.label)
         return {"loss": color + self.scene_weight * scene, "color": color, "scene": scene}
 

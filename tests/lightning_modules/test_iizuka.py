@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from datamodules.sources.scenes import GROUND_HUES
 from datamodules.synthetic import SyntheticDataModule
 from datamodules.types import Boxes, ColorBatch, GrayBatch
+from lightning_modules.baselines import iizuka
 from lightning_modules.baselines.iizuka import IizukaColorizer, scene_loss
 from lightning_modules.networks.iizuka import IizukaNet
 from lightning_modules.networks.output_space import Space, encode
@@ -108,6 +109,27 @@ def test_the_loss_is_squared_error_and_a_300th_of_the_scene() -> None:
     assert parts["loss"].item() == pytest.approx(color + scene / 300, rel=1e-5)
 
 
+def test_a_gray_picture_teaches_its_scene_but_no_colors() -> None:
+    colorizer = method().eval()
+    batch = color_batch(label=(2, 1))
+    batch.chroma[0] /= 120
+    parts = colorizer.loss(batch)
+    chroma, logits = (value.detach().numpy().astype(float) for value in colorizer.network(batch.gray.light))
+    color = np.mean(((chroma[1] + 100) / 200 - (batch.chroma[1].numpy() + 100) / 200) ** 2)
+    assert parts["color"].item() == pytest.approx(color, rel=1e-5)
+    assert parts["scene"].item() == pytest.approx(-log_softmax(logits, axis=1)[[0, 1], [2, 1]].mean(), rel=1e-5)
+
+
+def test_gray_pictures_alone_move_no_color_layer() -> None:
+    colorizer = method()
+    batch = color_batch()
+    batch.chroma[:] = 0
+    parts = colorizer.loss(batch)
+    torch.autograd.backward(parts["loss"])
+    assert parts["color"].item() == 0
+    assert touched(colorizer.network) == {"low", "whole", "scene", "classifier"}
+
+
 ABLATIONS = {
     "published": {},
     "without-global-branch": {"global_branch": False},
@@ -199,6 +221,14 @@ def test_a_label_beyond_the_classes_is_refused() -> None:
         scene_loss(torch.zeros(2, 3), torch.tensor([3, -1]))
 
 
+def test_a_process_that_refuses_a_label_has_counted_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(iizuka, "mean_count", lambda count: counted.append(int(count)))
+    with pytest.raises(ValueError, match="network knows 3"):
+        scene_loss(torch.zeros(2, 3), torch.tensor([3, -1]))
+    assert counted == [1]
+
+
 def test_a_dataset_with_more_classes_is_refused_before_the_first_step() -> None:
     data = SyntheticDataModule(train=2)
     classes = len(GROUND_HUES)
@@ -222,6 +252,7 @@ def test_it_learns(settings: dict[str, Any]) -> None:
     batch.gray.light[:] = batch.gray.light / 5 + 50
     batch.gray.light[0] -= 20
     batch.chroma[:] = torch.tensor([[30.0, -20], [-25, 35]])[:, :, None, None]
+    batch.chroma[..., :4, :] += 6
     optimizer = colorizer.configure_optimizers()
     first = colorizer.loss(batch)["color"].item()
     for _ in range(30):
