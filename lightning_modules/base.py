@@ -61,6 +61,10 @@ class Colorizer(pl.LightningModule):
         """Return the training loss as `loss`, and its named parts, each a scalar tensor."""
         raise NotImplementedError(f"{type(self).__name__} learns nothing: it does not implement loss()")
 
+    def counted(self, batch: ColorBatch) -> int:
+        """Return how many pictures, or crops, of a batch its loss is the mean of."""
+        return len(batch)
+
     def networks(self) -> Mapping[str, nn.Module]:
         """Return the parts that a weights folder holds, one file each. Empty for a method without weights."""
         return {}
@@ -116,11 +120,11 @@ class Colorizer(pl.LightningModule):
         return parts["loss"]
 
     def validation_step(self, batch: ColorBatch, batch_idx: int) -> None:
-        """Log the loss of held-out photos as `val/<part>`."""
+        """Log the loss of held-out photos as `val/<part>`, each that is counted with the same weight."""
         if len(batch) == 0:
             return
         for name, value in self.loss(batch).items():
-            self.log(f"val/{name}", value, batch_size=len(batch), sync_dist=True)
+            self.log(f"val/{name}", value, batch_size=self.counted(batch), sync_dist=True)
 
     def test_step(self, batch: ColorBatch, batch_idx: int) -> Tensor:
         """Return the chroma, (B, 2, H, W), for the evaluator to score; (0, 2, H, W) where no picture could be read."""

@@ -74,6 +74,10 @@ class Siggraph17Colorizer(Colorizer):
         chroma: Tensor = self.network(gray.light, gray.guide)
         return chroma
 
+    def counted(self, batch: ColorBatch) -> int:
+        """Return how many pictures of the batch are not grey."""
+        return int(colorful(batch.chroma, GRAY_RANGE).sum())
+
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the sum as `loss`, and its parts `regression` and `cross_entropy` (in nat, not yet weighted).
 

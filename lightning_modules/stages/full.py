@@ -40,6 +40,10 @@ class FullColorizer(Colorizer):
         chroma: Tensor = self.full(gray.light)
         return chroma
 
+    def counted(self, batch: ColorBatch) -> int:
+        """Return how many pictures of the batch are not grey."""
+        return int(colorful(batch.chroma).sum())
+
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the loss over the pictures of the batch that are not grey."""
         return {"loss": mean_over(self.objective, colorful(batch.chroma), self(batch.gray), batch.chroma)}

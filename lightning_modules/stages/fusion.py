@@ -119,18 +119,27 @@ class FusionColorizer(Colorizer):
         back = torch.tensor(order, device=gray.light.device).argsort()
         return torch.cat(parts)[back]
 
+    def counted(self, batch: ColorBatch) -> int:
+        """Return how many pictures of the batch are in its loss."""
+        return int(self._kept(batch).sum())
+
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the loss over the pictures of the batch that are not grey; the others are not coloured.
 
         In training only pictures with boxes count: `full`, which colours the others, learns nothing here.
         """
-        keep = colorful(batch.chroma)
-        if self.training:
-            keep &= torch.tensor([len(boxes) > 0 for boxes in batch.gray.boxes], device=keep.device)
+        keep = self._kept(batch)
         if not keep.any():
             return {"loss": idle_loss(self.fusion)}
         chroma, truth = self(_only(batch.gray, keep)), batch.chroma[keep]
         return {"loss": mean_over(self.objective, keep[keep], chroma, truth)}
+
+    def _kept(self, batch: ColorBatch) -> Tensor:
+        """Return which pictures of a batch, (B,) bool, are in its loss."""
+        keep = colorful(batch.chroma)
+        if self.training:
+            keep &= torch.tensor([len(boxes) > 0 for boxes in batch.gray.boxes], device=keep.device)
+        return keep
 
     def _fused(self, light: Tensor, boxes: Sequence[Boxes], features: Mapping[str, Tensor]) -> Tensor:
         chroma: Tensor = self.fusion(

@@ -76,6 +76,10 @@ class InstanceColorizer(Colorizer):
             chroma[picture, :, top:bottom, left:right] = _shrunk(next(crops), (bottom - top, right - left))
         return chroma
 
+    def counted(self, batch: ColorBatch) -> int:
+        """Return how many crops of the batch are not grey."""
+        return int(colorful(batch.crop_chroma).sum()) if len(batch.gray.crops) else 0
+
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the loss over the crops of the batch whose truth is not grey.
 
@@ -87,13 +91,6 @@ class InstanceColorizer(Colorizer):
             return {"loss": idle_loss(self.instance)}
         chroma = self.instance(batch.gray.crops)
         return {"loss": mean_over(self.objective, colorful(batch.crop_chroma), chroma, batch.crop_chroma)}
-
-    def validation_step(self, batch: ColorBatch, batch_idx: int) -> None:
-        """Log the loss of held-out crops as `val/loss`, each crop with the same weight."""
-        if len(batch) == 0:
-            return
-        for name, value in self.loss(batch).items():
-            self.log(f"val/{name}", value, batch_size=len(batch.gray.crops), sync_dist=True)
 
 
 def _shrunk(crop: Tensor, size: tuple[int, int]) -> Tensor:

@@ -342,3 +342,22 @@ def test_another_loss_can_be_given() -> None:
     method = FullColorizer(full=SiggraphNet(1 / 8), loss=nn.L1Loss(), input_size=SIZE).eval()
     batch = batch_of([], [])
     torch.testing.assert_close(method.loss(batch)["loss"], (method(batch.gray) - batch.chroma).abs().mean())
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_loss_of_validation_is_the_mean_over_what_is_not_grey(stage: Stage) -> None:
+    method = stage().eval()
+    whole = [batch_of(ONE), batch_of(ONE, ONE, ONE, gray=[0]), batch_of(ONE, ONE, gray=[0, 1])]
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.validate(method, loader_of(*whole), verbose=False)
+    with torch.no_grad():
+        losses = [float(method.loss(each)["loss"]) for each in whole]
+    assert losses[2] == 0
+    assert float(trainer.callback_metrics["val/loss"]) == pytest.approx((losses[0] + 2 * losses[1]) / 3, rel=1e-5)
