@@ -63,6 +63,11 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def git_state(root: Path = ROOT) -> tuple[str | None, bool | None]:
+    """Return what `read_git_state` gave when this process first asked."""
+    return read_git_state(root)
+
+
+def read_git_state(root: Path = ROOT) -> tuple[str | None, bool | None]:
     """Return the commit of the checkout at `root` and whether its packages differ from it.
 
     Returns:

@@ -2,20 +2,21 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.files import atomic_write
 from bench.leaderboard import read_record, record_paths
+from bench.manifest import WeightsManifest, load_manifest
 from bench.record import RunRecord
 from bench.rows import Row, read_rows
+from bench.studies.costs import COST, Cost, read_cost
 from bench.studies.declared import Declared, Training
 from bench.tables import Cell, read_table, write_table
 
 RECORDS = "records"
-COST = "cost.json"
 FACTS = "facts.json"
 BUDGET = "budget.csv"
 CURVES = "curves.csv"
@@ -30,6 +31,8 @@ BUDGET_COLUMNS = (
     "learning_rate",
     "parameters",
     "cpu_seconds",
+    "cpu_seconds_complete",
+    "commits",
 )
 CURVE_COLUMNS = ("training", "seed", "pictures", "train_loss", "val_loss")
 Table = dict[str, dict[str, float | None]]
@@ -44,6 +47,7 @@ def collect(declared: Declared, work: Path, data_root: Path | None) -> None:
         work: holds `trained/` and `run/`.
         data_root: as the trainings were given it.
     """
+    from bench.studies.facts import study_facts
     from bench.studies.grids import save_grid
 
     runs = [path.parent for path in record_paths(work / "run")]
@@ -54,7 +58,7 @@ def collect(declared: Declared, work: Path, data_root: Path | None) -> None:
     write_scores(declared.folder, {run.name: read_rows(run) for run in runs}, declared.suite.metrics)
     write_table(declared.folder / CURVES, CURVE_COLUMNS, curve_lines(declared, work))
     write_table(declared.folder / BUDGET, BUDGET_COLUMNS, budget_lines(declared, work))
-    atomic_write(declared.folder / FACTS, json.dumps(count_photos(declared, data_root), indent=1) + "\n")
+    atomic_write(declared.folder / FACTS, json.dumps(study_facts(declared, data_root), indent=1) + "\n")
     save_grid(declared, work, data_root)
 
 
@@ -99,41 +103,54 @@ def _instance_scores(rows: Mapping[str, Row], metric: str) -> Iterator[tuple[str
             yield from ((f"{row.image}#{each.instance}", each.scores.get(metric)) for each in row.instances)
 
 
-def _trained(declared: Declared, work: Path) -> Iterator[tuple[Training, int, Path]]:
+def _trained(declared: Declared, work: Path) -> Iterator[tuple[Training, int, Path, WeightsManifest]]:
+    """Give each training with its seed, folder and weights.
+
+    Raises:
+        MissingError: It is not finished.
+        UsageError: It took its own stage over from the training that it goes on from, and has learnt nothing itself.
+    """
+    from bench.inheritance import TAKEN
+
     for training in declared.study.trainings:
         for seed in declared.study.seeds:
             folder = work / "trained" / training.run(seed)
-            if not (folder / COST).is_file():
+            if not (folder / COST).is_file() or not read_cost(folder).done:
                 raise MissingError(f"{folder} is no finished training: run `colorbench reproduce` again to go on")
-            yield training, seed, folder
+            manifest = load_manifest(folder / "weights")
+            if TAKEN in manifest.training[training.method]:
+                raise UsageError(
+                    f"the training {training.name!r} took its only stage over from {training.init!r} and has learnt "
+                    "nothing itself: give it another recipe, or leave it out"
+                )
+            yield training, seed, folder, manifest
 
 
 def budget_lines(declared: Declared, work: Path) -> list[tuple[Cell, ...]]:
     """Return a line for each training: its own stage, and the pictures that its weights have seen in all."""
-    from bench.weights import load_manifest
-
     lines: list[tuple[Cell, ...]] = []
     seen: dict[str, int] = {}
-    for training, seed, folder in _trained(declared, work):
-        manifest = load_manifest(folder / "weights")
+    for training, seed, folder, manifest in _trained(declared, work):
         facts: dict[str, Any] = manifest.training[training.method]
-        pictures = facts["steps"] * facts["batch_size"]
+        steps: int = facts["steps_done"]
+        pictures = steps * facts["batch_size"]
         in_all = pictures + (seen[f"{training.init}--s{seed}"] if training.init else 0)
         seen[training.run(seed)] = in_all
         parameters = sum(network.parameters for network in manifest.networks.values())
-        seconds = json.loads((folder / COST).read_text(encoding="utf-8"))["cpu_seconds"]
-        own = (facts["steps"], facts["batch_size"], pictures, in_all, facts["learning_rate"], parameters, seconds)
-        lines.append((training.name, seed, training.method, *own))
+        own = (steps, facts["batch_size"], pictures, in_all, facts["learning_rate"], parameters)
+        lines.append((training.name, seed, training.method, *own, *_cost_cells(read_cost(folder))))
     return lines
+
+
+def _cost_cells(cost: Cost) -> tuple[Cell, ...]:
+    return cost.cpu_seconds, "yes" if cost.complete else "no", " ".join(cost.commits)
 
 
 def curve_lines(declared: Declared, work: Path) -> list[tuple[Cell, ...]]:
     """Return the losses of all trainings over the pictures of their own stage, from the logs."""
-    from bench.weights import load_manifest
-
     lines: list[tuple[Cell, ...]] = []
-    for training, seed, folder in _trained(declared, work):
-        batch_size: Any = load_manifest(folder / "weights").training[training.method]["batch_size"]
+    for training, seed, folder, manifest in _trained(declared, work):
+        batch_size: Any = manifest.training[training.method]["batch_size"]
         points: dict[int, dict[str, float]] = {}
         for path in sorted(folder.glob("logs/csv/*/version_*/metrics.csv"), key=_version):
             for line in read_table(path):
@@ -148,27 +165,6 @@ def curve_lines(declared: Declared, work: Path) -> list[tuple[Cell, ...]]:
 def _version(path: Path) -> int:
     """Return the number of the start that wrote a log: a training that was stopped has several."""
     return int(path.parent.name.removeprefix("version_"))
-
-
-def count_photos(declared: Declared, data_root: Path | None) -> dict[str, Any]:
-    """Return how many photos, and photos with boxes, are trained, validated and scored on, by part of the data."""
-    from bench.build import build_data
-    from bench.plan import Places, dataset_tree, training_tree
-
-    places = Places(declared.folder, data_root)
-    data = build_data(training_tree(declared.beside(declared.study.data), places))
-    counts: dict[str, Any] = {}
-    for split in ("train", "val"):
-        source = data.source("train" if split == "train" else "val")
-        counts[split] = _by_part(photo.key for photo in source.photos) if source is not None else {}
-    tests = {choice.name: build_data(dataset_tree(choice, places)).source("test") for choice in declared.suite.datasets}
-    counts["test"] = {name: len(source.photos) for name, source in tests.items() if source is not None}
-    return counts
-
-
-def _by_part(keys: Iterable[str]) -> dict[str, int]:
-    parts = [key.partition("/")[0] for key in keys]
-    return {part: parts.count(part) for part in sorted(set(parts))}
 
 
 def read_numbers(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The page of a study, rendered from its records, scores, curves and costs; no figure on it is typed by hand."""
+"""The page of a study: its template, filled from its records, scores, curves, costs and facts."""
 
 import json
 import math
@@ -19,6 +19,7 @@ from bench.ranking import Board, Entry, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
 from bench.statistics import bootstrap_interval
+from bench.studies.compare import TOLERANCE
 from bench.studies.curves import learning_curves
 from bench.studies.declared import Declared, trained_as
 from bench.studies.files import BUDGET, CURVES, FACTS, Table, read_numbers, read_records, read_scores
@@ -152,19 +153,22 @@ def page_files(declared: Declared) -> dict[str, str]:
 def render(declared: Declared, records: Sequence[RunRecord]) -> str:
     """Return the page of findings: the study's own template, filled with its numbers."""
     credits, budget = declared.folder / CREDITS, read_numbers(declared.folder / BUDGET)
+    commits = [commit for line in read_table(declared.folder / BUDGET) for commit in line["commits"].split()]
     template = _environment(declared.folder).get_template(TEMPLATE)
     return template.render(
         study=declared.study,
         suite=declared.suite,
         numbers=Numbers(declared, records),
         records=records,
-        photos=_facts(declared.folder),
+        facts=_facts(declared.folder),
         budget=budget,
+        trained_by=sorted(set(commits)),
         dearest=dearest(declared, budget),
         credits=read_table(credits) if credits.is_file() else [],
         figure=FIGURE,
         grid=GRID,
-        commits=sorted({record.git_commit for record in records if record.git_commit}),
+        scored_by=sorted({record.git_commit for record in records if record.git_commit}),
+        tolerance=TOLERANCE,
         place=f"results/studies/{declared.study.id}",
     )
 

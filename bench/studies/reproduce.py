@@ -4,23 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.catalog import known
-from bench.errors import CommandError, MissingError, UsageError
-from bench.files import atomic_write
+from bench.errors import CommandError, UsageError
 from bench.leaderboard import read_record, record_paths
 from bench.plan import Places
 from bench.prepare import Options
 from bench.progress import Advance, progress, say
 from bench.provenance import git_state
 from bench.record import RunRecord
+from bench.studies.compare import TOLERANCE, differences
+from bench.studies.costs import COST, Cost, check_made, read_cost
 from bench.studies.declared import Declared, Training, load_study
-from bench.studies.files import COST, RECORDS, collect, read_records
+from bench.studies.files import collect, read_records
 from bench.studies.page import write_page
 
 COMMAND = (sys.executable, "-P", "-c", "from bench.cli import main; main()")
@@ -56,34 +56,81 @@ def reproduce(folder: Path, place: Workplace) -> int:
     declared = load_study(folder)
     names = [method.name for method in declared.suite.methods]
     chosen = [known("method of this study", place.only, names)] if place.only else names
-    if git_state()[1]:
-        say("note: the packages differ from their commit; records will say so, and no page is written from them")
-    methods = [method for method in declared.suite.methods if method.name in chosen]
-    train_all(declared, declared.study.needed(methods), place)
+    trainings = declared.study.needed([method for method in declared.suite.methods if method.name in chosen])
     out = place.work / "run"
+    if place.only is None:
+        check_checkout(declared, place)
+    elif git_state()[1]:
+        say("note: the packages differ from their commit; records and trainings will say so, and no page can use them")
+    train_all(declared, trainings, place)
     places = Places(place.work, place.data_root)
     failed = run(declared.suite, Options(out, places, only=chosen, devices=place.jobs, save_images=True))
-    for line in differences(read_records(folder), out, chosen):
-        say(line)
+    compare(read_records(folder), out, chosen, strict=place.only is not None)
     if place.only is None:
-        check_clean(out)
+        check_whole(declared, place)
         collect(declared, place.work, place.data_root)
         say(f"page: {write_page(declared)}")
     return failed
 
 
-def check_clean(out: Path) -> None:
-    """Refuse records of a checkout with changes: nobody else could repeat them.
+def compare(committed: Sequence[RunRecord], out: Path, chosen: Sequence[str], strict: bool) -> None:
+    """Tell how the runs differ from the study's records.
 
     Raises:
-        CommandError: There is one.
+        CommandError: `strict`, and a run was not repeated or has a mean that differs by more than the tolerance.
     """
-    dirty = [path.parent.name for path in record_paths(out) if read_record(path).git_dirty]
+    if not committed:
+        say("note: the study holds no records yet, so there is nothing to compare with")
+    compared = differences(committed, out, chosen)
+    for line in compared:
+        say(line.text)
+    far = sum(not line.near for line in compared)
+    if strict and far:
+        raise CommandError(
+            f"{far} of {len(compared)} runs are not as the study's records have them: not repeated, or with a mean "
+            f"score that differs by more than {TOLERANCE:.0%}; look above for which"
+        )
+
+
+def check_checkout(declared: Declared, place: Workplace) -> None:
+    """Refuse to begin what could not become a page.
+
+    Raises:
+        CommandError: The checkout has uncommitted changes.
+        UsageError: A training that is there already was made by such a one, or by another commit.
+    """
+    commit, dirty = git_state()
     if dirty:
         raise CommandError(
-            f"{len(dirty)} records in {out} are of a checkout with uncommitted changes, such as {dirty[0]}: commit, "
-            f"delete {out} and start again; trainings are kept"
+            "the packages differ from their commit, so nobody else could repeat the study and its page would not be "
+            "written: commit first, or try one method with --only"
         )
+    check_made(_folders(declared, place), [commit])
+
+
+def check_whole(declared: Declared, place: Workplace) -> None:
+    """Refuse records and trainings that are not all of one commit: nobody else could repeat them.
+
+    Raises:
+        CommandError: A record is of a checkout with uncommitted changes, or they are of several commits.
+        UsageError: A training was made by a checkout with uncommitted changes, or by another commit.
+    """
+    out = place.work / "run"
+    records = [read_record(path) for path in record_paths(out)]
+    dirty = [f"{record.method}--{record.detector}--s{record.seed}" for record in records if record.git_dirty]
+    commits = sorted({record.git_commit for record in records if record.git_commit})
+    if dirty or len(commits) > 1:
+        of = f"a checkout with uncommitted changes, such as {dirty[0]}" if dirty else f"{len(commits)} commits"
+        raise CommandError(
+            f"the records in {out} are of {of}: commit, delete {out} and start again; trainings are kept"
+        )
+    check_made(_folders(declared, place), commits)
+
+
+def _folders(declared: Declared, place: Workplace) -> list[Path]:
+    return [
+        place.work / "trained" / each.run(seed) for each in declared.study.trainings for seed in declared.study.seeds
+    ]
 
 
 def train_all(declared: Declared, trainings: Sequence[Training], place: Workplace) -> None:
@@ -129,21 +176,21 @@ def _train_after(
         first.result()
     out = place.work / "trained" / training.run(seed)
     cost = _cost(out, declared.digest(training, seed))
-    if not cost["done"]:
+    if not cost.done:
         _train(command(declared, training, seed, place), out, cost, running)
     advance()
 
 
-def _cost(out: Path, declared: str) -> dict[str, Any]:
-    """Return what is known of a training that has begun; `declared` is the digest of what it is to be.
+def _cost(out: Path, declared: str) -> Cost:
+    """Return what is known of a training; `declared` is the digest of what it is to be.
 
     Raises:
         UsageError: The folder holds a training that was declared otherwise.
     """
     if not (out / COST).is_file():
-        return {"declared": declared, "cpu_seconds": 0.0, "done": False}
-    cost: dict[str, Any] = json.loads((out / COST).read_text(encoding="utf-8"))
-    if cost["declared"] != declared:
+        return Cost(declared=declared)
+    cost = read_cost(out)
+    if cost.declared != declared:
         raise UsageError(f"{out} was trained otherwise than the study now says; give another --out, or delete it")
     return cost
 
@@ -161,15 +208,15 @@ def command(declared: Declared, training: Training, seed: int, place: Workplace)
     return [*words, "--out", str(trained / training.run(seed))]
 
 
-def _train(
-    arguments: Sequence[str], out: Path, cost: Mapping[str, Any], running: "set[subprocess.Popen[bytes]]"
-) -> None:
-    """Run one command to its end; what it prints goes to `training.log`, its CPU seconds are added to those before.
+def _train(arguments: Sequence[str], out: Path, cost: Cost, running: "set[subprocess.Popen[bytes]]") -> None:
+    """Run one command to its end; what it prints goes to `training.log`, its start and its CPU seconds to `cost.json`.
 
     Raises:
         CommandError: It ended with another status than 0.
     """
     out.mkdir(parents=True, exist_ok=True)
+    cost = cost.started()
+    cost.save(out)
     log_file = out / "training.log"
     with log_file.open("ab") as log:
         settings = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -178,39 +225,9 @@ def _train(
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         running.discard(child)
-    spent = round(cost["cpu_seconds"] + usage.ru_utime + usage.ru_stime, 1)
-    now = {**cost, "cpu_seconds": spent, "done": child.returncode == 0}
-    atomic_write(out / COST, json.dumps(now) + "\n")
+    cost.ended(usage.ru_utime + usage.ru_stime, done=child.returncode == 0).save(out)
     if child.returncode != 0:
         said = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or [
             "it printed nothing"
         ]
         raise CommandError(f"{out.name} ended with status {child.returncode}: {said[0]}; see {log_file}")
-
-
-def differences(committed: Sequence[RunRecord], out: Path, methods: Sequence[str]) -> list[str]:
-    """Compare the means of new runs with those of the study's records; return what to tell, a line a run."""
-    if not committed:
-        return []
-    found = {_run(record): record for record in (read_record(path) for path in record_paths(out))}
-    lines = [_difference(record, found.get(_run(record))) for record in committed if record.method in methods]
-    if not lines:
-        raise MissingError(f"the study holds no record of {', '.join(methods)} in {RECORDS}/")
-    return lines
-
-
-def _run(record: RunRecord) -> str:
-    return f"{record.method}--{record.detector}--s{record.seed}"
-
-
-def _difference(before: RunRecord, now: RunRecord | None) -> str:
-    if now is None:
-        return f"{_run(before)}: not repeated"
-    changed = []
-    for level, old, new in (("image", before.image, now.image), ("instance", before.instance, now.instance)):
-        for metric, score in old.items():
-            mean = new[metric].mean if metric in new else None
-            if mean != score.mean:
-                by = "missing" if mean is None or score.mean is None else f"{mean - score.mean:+.2g}"
-                changed.append(f"{level} {metric} {by}")
-    return f"{_run(before)}: {'differs by ' + ', '.join(changed) if changed else 'equal to the bit'}"

@@ -15,13 +15,15 @@ from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
 from bench.record import RunRecord
 from bench.rows import read_rows
-from bench.studies import reproduce
+from bench.studies import costs, reproduce
+from bench.studies.compare import differences
+from bench.studies.costs import COST, Cost, Start, check_made, read_cost
 from bench.studies.curves import learning_curves
 from bench.studies.declared import Declared, load_study
+from bench.studies.facts import count_photos
 from bench.studies.files import (
     BUDGET,
     BUDGET_COLUMNS,
-    COST,
     CURVE_COLUMNS,
     CURVES,
     FACTS,
@@ -32,8 +34,9 @@ from bench.studies.files import (
 )
 from bench.studies.grids import MARGIN, TILE, credit_lines, draw_grid
 from bench.studies.page import Numbers, number, page_files, write_page
-from bench.studies.reproduce import Workplace, command, differences, train_all
+from bench.studies.reproduce import Workplace, check_whole, command, compare, train_all
 from bench.tables import write_table
+from datamodules.photos import Annotation, Photo
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "results" / "studies").glob("*/study.yaml"))
@@ -107,10 +110,13 @@ def finished(study: Path, tmp_path: Path, finish_run: Callable[..., RunRecord]) 
             runs[name] = read_rows(out / "runs" / "samples" / name)
     write_scores(study, runs, ("psnr", "ssim"))
     stages = (("stage1", "instcolor-full", 8), ("instcolor-instance", "instcolor-instance", 16))
-    budget = [(name, seed, stage, 2, 4, 8, in_all, 1e-3, 100, 5.5) for name, stage, in_all in stages for seed in (0, 1)]
+    cost = (5.5, "yes", "c" * 40)
+    budget = [
+        (name, seed, stage, 2, 4, 8, in_all, 1e-3, 100, *cost) for name, stage, in_all in stages for seed in (0, 1)
+    ]
     write_table(study / BUDGET, BUDGET_COLUMNS, budget)
     write_table(study / CURVES, CURVE_COLUMNS, [("stage1", 0, 4, 2.0, None), ("stage1", 0, 8, 1.5, 1.75)])
-    (study / FACTS).write_text(json.dumps({"train": {"scenes": 12}, "val": {}, "test": {"samples": 3}}))
+    (study / FACTS).write_text(json.dumps({"train": {"scenes": {"photos": 12}}, "val": {}, "test": {"samples": 3}}))
     return study
 
 
@@ -246,25 +252,109 @@ def test_repeated_runs_are_compared_with_the_records(
     out = tmp_path / "again"
     finish_run(out, {f"p{picture}": {"psnr": 20.0 + picture, "ssim": 0.5} for picture in range(3)}, seed=0)
     finish_run(out, {f"p{picture}": {"psnr": 20.5 + picture, "ssim": 0.5} for picture in range(3)}, seed=1)
-    assert differences(read_records(finished), out, ["gray"]) == [
-        "gray--none--s0: equal to the bit",
-        "gray--none--s1: differs by image psnr +0.5, instance psnr +0.5",
+    records = read_records(finished)
+    assert [(line.text, line.near) for line in differences(records, out, ["gray"])] == [
+        ("gray--none--s0: equal to the bit", True),
+        ("gray--none--s1: differs by image psnr +0.5, instance psnr +0.5", False),
     ]
-    assert differences(read_records(finished), out, ["instcolor-instance"])[0].endswith("not repeated")
+    missing = differences(records, out, ["instcolor-instance"])[0]
+    assert missing.text.endswith("not repeated")
+    assert not missing.near
     assert differences([], out, ["gray"]) == []
+    with pytest.raises(CommandError, match=r"1 of 2 runs are not .* by more than 1%"):
+        compare(records, out, ["gray"], strict=True)
+    compare(records, out, ["gray"], strict=False)
+    compare(records[:1], out, ["gray"], strict=True)
 
 
-def test_pages_are_not_written_from_a_changed_checkout(tmp_path: Path, finish_run: Callable[..., RunRecord]) -> None:
-    record = finish_run(tmp_path, {"p0": {"psnr": 20.0}})
-    path = tmp_path / "runs" / "samples" / "gray--none--s0" / "record.json"
-    path.write_text(record.model_copy(update={"git_dirty": True}).to_json())
-    with pytest.raises(CommandError, match="uncommitted changes, such as gray--none--s0"):
-        reproduce.check_clean(tmp_path)
+def test_a_hundredth_of_a_score_is_near(
+    finished: Path, tmp_path: Path, finish_run: Callable[..., RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "again"
+    finish_run(out, {f"p{picture}": {"psnr": 20.2 + picture, "ssim": 0.5} for picture in range(3)}, seed=0)
+    (line,) = differences(read_records(finished)[:1], out, ["gray"])
+    assert (line.text, line.near) == ("gray--none--s0: differs by image psnr +0.2, instance psnr +0.2", True)
+    compare([], out, ["gray"], strict=True)
+    assert "no records yet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def at_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], None]:
+    """Return a function that says which commit the checkout is at, and whether it has changes."""
+
+    def pretend(commit: str, dirty: bool = False) -> None:
+        for place in ("bench.record.git_state", "bench.studies.reproduce.git_state"):
+            monkeypatch.setattr(place, lambda: (commit, dirty))
+        monkeypatch.setattr(costs, "read_git_state", lambda: (commit, dirty))
+
+    return pretend
+
+
+def test_records_of_a_page_are_of_one_clean_commit(
+    study: Path, tmp_path: Path, finish_run: Callable[..., RunRecord], at_commit: Callable[..., None]
+) -> None:
+    declared, place = load_study(study), Workplace(tmp_path)
+    at_commit("a" * 40)
+    finish_run(tmp_path / "run", {"p0": {"psnr": 20.0}})
+    check_whole(declared, place)
+    at_commit("b" * 40)
+    finish_run(tmp_path / "run", {"p0": {"psnr": 20.0}}, seed=1)
+    with pytest.raises(CommandError, match="are of 2 commits"):
+        check_whole(declared, place)
+    at_commit("a" * 40, dirty=True)
+    finish_run(tmp_path / "run", {"p0": {"psnr": 20.0}}, seed=1, salt="new")
+    with pytest.raises(CommandError, match="uncommitted changes, such as gray--none--s1"):
+        check_whole(declared, place)
+
+
+def test_a_changed_checkout_is_refused_before_anything_is_trained(
+    study: Path, tmp_path: Path, at_commit: Callable[..., None]
+) -> None:
+    at_commit("a" * 40, dirty=True)
+    with pytest.raises(CommandError, match="commit first"):
+        reproduce.reproduce(study, Workplace(tmp_path / "work"))
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [
+        ([("a", False)], None),
+        ([("a", False), ("b", False)], "trained by commit bbbbbbbbbbbb, the records are of aaaaaaaaaaaa"),
+        ([("a", True)], "uncommitted changes"),
+        ([], None),
+    ],
+)
+def test_trainings_of_other_code_are_not_used(starts: list[tuple[str, bool]], said: str | None, tmp_path: Path) -> None:
+    made = tuple(Start(commit=commit * 40, dirty=dirty, cpu_seconds=1.0) for commit, dirty in starts)
+    Cost(declared="d", done=True, starts=made).save(tmp_path)
+    if said is None:
+        check_made([tmp_path, tmp_path / "not-begun"], ["a" * 40])
+    else:
+        with pytest.raises(UsageError, match=said):
+            check_made([tmp_path], ["a" * 40])
+
+
+def test_costs_without_commits_are_refused(tmp_path: Path) -> None:
+    (tmp_path / COST).write_text('{"declared": "d", "cpu_seconds": 3.0, "done": true}')
+    with pytest.raises(UsageError, match="does not say which code trained"):
+        read_cost(tmp_path)
+
+
+def test_photos_are_counted_with_their_boxes_and_classes() -> None:
+    boxed, crowd = (Annotation(one, 1, (0.0, 0.0, 4.0, 4.0), 16.0, crowd=one == 2) for one in (1, 2))
+    photos = [Photo("coco/a", (boxed,)), Photo("coco/b", (crowd,)), Photo("coco/c")]
+    photos += [Photo(f"imagenet/{name}", label=label) for name, label in (("x", 3), ("y", 3), ("z", 5))]
+    assert count_photos(photos) == {
+        "coco": {"photos": 3, "with_boxes": 1, "classes": 0},
+        "imagenet": {"photos": 3, "with_boxes": 0, "classes": 2},
+    }
 
 
 def test_trainings_wait_for_each_other_and_are_not_repeated(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_commit: Callable[..., None]
 ) -> None:
+    at_commit("a" * 40)
     place = Workplace(tmp_path / "work", jobs=2)
     script = "import sys; open(sys.argv[sys.argv.index('--out') + 1] + '/ran', 'a').write('x')"
     monkeypatch.setattr(reproduce, "COMMAND", (sys.executable, "-c", script))
@@ -274,22 +364,52 @@ def test_trainings_wait_for_each_other_and_are_not_repeated(
     folders = sorted((tmp_path / "work" / "trained").iterdir())
     assert len(folders) == 4
     assert {(folder / "ran").read_text() for folder in folders} == {"x"}
-    assert all(json.loads((folder / COST).read_text())["done"] for folder in folders)
+    costs_read = [read_cost(folder) for folder in folders]
+    assert all(cost.done and cost.complete and len(cost.starts) == 1 for cost in costs_read)
+    assert all(cost.commits == ["a" * 40] for cost in costs_read)
     change(study / "tiny.yaml", batch_size=2)
     with pytest.raises(UsageError, match="trained otherwise than the study now says"):
         train_all(load_study(study), declared.study.trainings, place)
 
 
 def test_a_training_that_fails_is_named_and_begun_again(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_commit: Callable[..., None]
 ) -> None:
     declared, place = load_study(study), Workplace(tmp_path / "work")
+    at_commit("a" * 40)
     monkeypatch.setattr(reproduce, "COMMAND", (sys.executable, "-c", "import sys; sys.exit('no photos')"))
     with pytest.raises(CommandError, match="stage1--s0 ended with status 1: no photos"):
         train_all(declared, declared.study.trainings, place)
+    first = read_cost(tmp_path / "work" / "trained" / "stage1--s0")
+    at_commit("b" * 40)
     monkeypatch.setattr(reproduce, "COMMAND", (sys.executable, "-c", ""))
     train_all(declared, declared.study.trainings, place)
-    assert json.loads((tmp_path / "work" / "trained" / "stage1--s0" / COST).read_text())["done"]
+    cost = read_cost(tmp_path / "work" / "trained" / "stage1--s0")
+    assert not first.done
+    assert cost.done
+    assert cost.commits == ["a" * 40, "b" * 40]
+    assert cost.cpu_seconds > first.cpu_seconds > 0
+
+
+def test_a_start_whose_end_nobody_saw_leaves_the_sum_incomplete(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_commit: Callable[..., None]
+) -> None:
+    at_commit("a" * 40)
+    declared, place = load_study(study), Workplace(tmp_path / "work")
+    folder = tmp_path / "work" / "trained" / "stage1--s0"
+    monkeypatch.setattr(reproduce, "COMMAND", (sys.executable, "-c", ""))
+
+    def killed(*arguments: object, **settings: object) -> None:
+        raise MemoryError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", killed)
+        with pytest.raises(MemoryError, match="killed"):
+            train_all(declared, declared.study.trainings[:1], place)
+    assert not read_cost(folder).complete
+    train_all(declared, declared.study.trainings[:1], place)
+    cost = read_cost(folder)
+    assert (cost.done, cost.complete, len(cost.starts)) == (True, False, 2)
 
 
 def test_curves_have_a_panel_a_training() -> None:
@@ -348,8 +468,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_study_is_repeated_from_end_to_end(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce, "check_clean", lambda out: None)
+def test_a_study_is_repeated_from_end_to_end(study: Path, tmp_path: Path, at_commit: Callable[..., None]) -> None:
+    at_commit("a" * 40)
     assert reproduce.reproduce(study, Workplace(tmp_path / "work", jobs=2)) == 0
     files = contents(study)
     assert len([name for name in files if name.startswith("records/")]) == 4
@@ -358,5 +478,5 @@ def test_a_study_is_repeated_from_end_to_end(study: Path, tmp_path: Path, monkey
     method = "instcolor-instance"
     assert reproduce.reproduce(study, Workplace(tmp_path / "again", only=method)) == 0
     said = differences(read_records(study), tmp_path / "again" / "run", [method])
-    assert said == [f"{method}--annotations--s{seed}: equal to the bit" for seed in (0, 1)]
+    assert [line.text for line in said] == [f"{method}--annotations--s{seed}: equal to the bit" for seed in (0, 1)]
     assert contents(study) == files
