@@ -150,8 +150,9 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Begin from this training or import: stages that it holds as trained are taken over; where it holds "
-            "none, stages begin from its networks of the same name."
+            help="Begin from this training or import. Stages before the last that it holds as trained are taken over; the "
+            "others are trained from its networks of the same name (fine-tuned), but an ablation as after the stages "
+            "before it."
         ),
     ] = None,
     logger: Loggers = None,

@@ -25,11 +25,11 @@ class TrainingOptions:
         max_steps: at most so many steps a stage; None for the recipe's.
         loggers: dashboards beside the curves in CSV; `none` alone leaves validation and panels out, not the curves.
         settings: of the model, by name, after those of the recipe; each must be one that a stage of the method has.
-        init: folder to begin from. The stages of the method that it holds as trained, from the first on and with the
-            same `settings`, count as trained and are copied to `out`; the others then begin as they do after them.
-            Where there is no such stage, every stage begins from the networks of the same names that it has and that
-            earlier stages did not leave in `out`. What a stage still lacks it takes from what it has by
-            `Colorizer.inherit`. A network that is found must fit.
+        init: folder to begin from. Stages before the method's own last one that it holds as trained, from the first
+            on, are copied to `out` and not trained again. All others are trained, from its networks of the same names
+            where `out` has none yet, which is fine-tuning; but a stage that follows others begins as it does after
+            these where the folder holds an ablation of it, another method of its class or other settings. What a stage
+            still lacks it takes from what it has by `Colorizer.inherit`. A network that is found must fit.
         nodes: machines, with `devices` processes each.
         sync_batchnorm: share the statistics of BatchNorm between processes with a GPU each.
     """
@@ -129,8 +129,13 @@ def is_done(stage: str, options: TrainingOptions) -> bool:
     if trained is None:
         return False
     if TAKEN not in trained:
-        check_same(f"{options.weights} holds {stage} trained", trained, identity(stage, options))
+        check_same(f"{options.weights} holds {stage} trained", trained, wanted(stage, options))
     return True
+
+
+def wanted(stage: str, options: TrainingOptions) -> dict[str, Any]:
+    """Return what a stage that has begun must agree in: where no `init` is given now, any that was given before."""
+    return {key: value for key, value in identity(stage, options).items() if key != "init" or value is not None}
 
 
 def check_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -12,12 +12,19 @@ from bench.build import build_method
 from bench.catalog import Tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
 from bench.manifest import MANIFEST, load_manifest, load_networks, save_weights
+from bench.processes import is_first_process
+from bench.progress import say
 
 if TYPE_CHECKING:
     from torch import nn
 
 TAKEN = "taken_over"
 """Key, in what a manifest says of a stage, under which the digests of its networks stand if `--init` brought them."""
+
+HOW = frozenset(
+    ("learning_rate", "optimizer", "weight_decay", "betas", "decay_steps", "loss", "chunk", "input_size", "crop_size")
+)
+"""Settings that say how, and at which size, a network is trained, and not which network it is."""
 
 
 def find_start(folder: Path) -> Path:
@@ -33,16 +40,39 @@ def find_start(folder: Path) -> Path:
 
 
 def trained_stages(start: Path, stages: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
-    """Return the stages of a method, from its first on, that the folder `start` holds as trained.
+    """Return those stages, from the first on, that the folder `start` holds as trained.
 
-    They end before the first stage that is not there, or that was trained with other values of `settings`.
+    They end before the first stage that is not there, or that was trained with other values of `settings`, where these
+    say which network it is.
     """
     manifest = load_manifest(start)
+    given = {name: value for name, value in settings.items() if name not in HOW}
 
     def is_trained(stage: str) -> bool:
-        return stage in manifest.training and with_settings(manifest.tree(stage), settings) == manifest.tree(stage)
+        return stage in manifest.training and with_settings(manifest.tree(stage), given) == manifest.tree(stage)
 
     return list(takewhile(is_trained, stages))
+
+
+def is_fine_tuned(stage: str, tree: Tree, start: Path) -> bool:
+    """Tell whether the last of several stages goes on from the networks of its own that `start` holds.
+
+    It does where they were trained in the same way but for `HOW`, and not where `start` holds an ablation of it, whose
+    networks learnt something else.
+
+    Args:
+        stage: its id.
+        tree: builds the stage as it is to be trained.
+        start: a weights folder.
+    """
+    models = load_manifest(start).models
+    there = [models[stage]] if stage in models else list(models.values())
+    return all(_what(each) == _what(tree) for each in there if each["class_path"] == tree["class_path"])
+
+
+def _what(tree: Tree) -> Tree:
+    """Return a tree without the settings of `HOW`."""
+    return {key: _what(value) if isinstance(value, dict) else value for key, value in tree.items() if key not in HOW}
 
 
 def take_over(stage: str, tree: Tree, start: Path, out: Path) -> None:
@@ -120,7 +150,7 @@ def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, sta
         networks: of the stage, by name.
         stage: its id.
         out: the weights folder of this training; it may not be there yet.
-        start: a weights folder to begin from; None where there is none, or where its stages were taken over.
+        start: a weights folder to begin from; None where there is none, or where it is not to be looked at.
 
     Returns:
         The names of the networks that were loaded.
@@ -135,6 +165,8 @@ def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, sta
         there = load_manifest(folder).networks
         found = {name: left.pop(name) for name in networks if name in left and name in there}
         _load(found, folder, stage)
+        if found and folder == start and is_first_process():
+            say(f"{stage}: begins from {' and '.join(found)} of {start}")
     if start is not None and not set(networks) & set(load_manifest(start).networks):
         raise UsageError(
             f"{start} holds no network of {stage}: it has {', '.join(load_manifest(start).networks)}, "

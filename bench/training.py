@@ -19,7 +19,16 @@ from bench.errors import UsageError
 from bench.execute import quiet_lightning
 from bench.files import atomic_write
 from bench.identity import TrainingOptions, check_same, identity, is_done
-from bench.inheritance import TAKEN, await_taken, check_alone, check_taken, load_trained, take_over, trained_stages
+from bench.inheritance import (
+    TAKEN,
+    await_taken,
+    check_alone,
+    check_taken,
+    is_fine_tuned,
+    load_trained,
+    take_over,
+    trained_stages,
+)
 from bench.manifest import MANIFEST, load_manifest, save_weights
 from bench.panels import PanelCallback
 from bench.processes import is_first_process, launcher
@@ -51,8 +60,7 @@ def train(method: str, options: TrainingOptions) -> Path:
     options = replace(options, recipe=options.recipe.with_settings(options.settings, stages))
     check_alone(stages, options.weights)
     _check_built(stages, options)
-    if _take_over(stages, options):
-        options = replace(options, init=None)
+    _take_over(stages[:-1], options)
     for position, stage in enumerate(stages, 1):
         if is_done(stage, options):
             rank_zero_only(say)(f"{stage}: trained already, in {options.weights}")
@@ -69,24 +77,21 @@ def _check_built(stages: Sequence[str], options: TrainingOptions) -> None:
             build_method(options.recipe.tree(stage))
 
 
-def _take_over(stages: Sequence[str], options: TrainingOptions) -> list[str]:
-    """Bring the stages that `init` holds as trained to `out`, by the first process; return their names."""
+def _take_over(stages: Sequence[str], options: TrainingOptions) -> None:
+    """Bring the earlier stages that `init` holds as trained, and `out` does not, to `out`, by the first process."""
     start, out = options.start, options.weights
     taken = [] if start is None else trained_stages(start, stages, options.settings)
     if start is None or not taken:
-        return []
+        return
     if not is_first_process():
         await_taken(taken, out)
-        return taken
+        return
     held = load_manifest(out).training if (out / MANIFEST).is_file() else {}
     for stage in taken:
         if stage not in held:
             take_over(stage, options.recipe.tree(stage), start, out)
         elif TAKEN in held[stage]:
             check_taken(stage, out, start)
-        else:
-            raise UsageError(f"{out} holds {stage} from a training of its own; give another --out, or no --init")
-    return taken
 
 
 def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> PhotoDataModule:
@@ -135,7 +140,7 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     _begin(stage, last, facts)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     method = build_method(options.recipe.tree(stage))
-    method.inherit(load_trained(method.networks(), stage, options.weights, options.start))
+    method.inherit(load_trained(method.networks(), stage, options.weights, _start(stage, options)))
     data = stage_data(stage, method, options)
     epoch = steps_an_epoch(len(data.training_set("train") or ()), data.batch_size, options.processes)
     steps = _steps(options.recipe.stage(stage), facts, epoch)
@@ -147,6 +152,14 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
         done = {**facts, "steps_done": trainer.global_step}
         save_weights(stage, options.recipe.tree(stage), method.networks(), options.weights, training=done)
     trainer.strategy.barrier()
+
+
+def _start(stage: str, options: TrainingOptions) -> Path | None:
+    """Return the folder whose networks a stage begins from as far as the stages before it left none."""
+    start = options.start
+    if start is None or len(catalog.training_stages(stage)) == 1:
+        return start
+    return start if is_fine_tuned(stage, options.recipe.tree(stage), start) else None
 
 
 def _begin(stage: str, last: Path, facts: Mapping[str, Any]) -> None:

@@ -18,7 +18,14 @@ from bench.recipe import Recipe, Stage, load_recipe
 from bench.training import TrainingOptions, train
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "optimizer": "adam"}
-STAGES = ("instcolor-full", "instcolor-instance", "instcolor-fusion", "zhang-eccv16")
+STAGES = (
+    "instcolor-full",
+    "instcolor-instance",
+    "instcolor-fusion",
+    "instcolor-fusion-masked",
+    "zhang-eccv16",
+    "zhang-eccv16-l2",
+)
 RECIPE = Recipe(
     id="tiny",
     train_size=32,
@@ -64,15 +71,87 @@ def test_trained_stages_are_taken_over(before: Path, tmp_path: Path, capsys: pyt
 
 
 def test_a_training_goes_on_with_the_stages_it_took_over(before: Path, tmp_path: Path) -> None:
-    train("instcolor-full", options(tmp_path, init=before / "weights"))
-    train("instcolor-full", options(tmp_path, init=before))
-    train("instcolor-full", options(tmp_path))
+    train("instcolor-instance", options(tmp_path, init=before / "weights"))
+    train("instcolor-instance", options(tmp_path, init=before))
+    train("instcolor-instance", options(tmp_path))
     other = tmp_path / "other"
     train("instcolor-full", options(other))
     with pytest.raises(UsageError, match="from other weights than those"):
-        train("instcolor-full", options(tmp_path, init=other))
-    with pytest.raises(UsageError, match="a training of its own"):
-        train("instcolor-full", options(other, init=before))
+        train("instcolor-instance", options(tmp_path, init=other))
+    with pytest.raises(
+        UsageError, match=r"holds instcolor-full trained otherwise \(init was None, now .*another --out"
+    ):
+        train("instcolor-instance", options(other, init=before))
+
+
+def far(one: Path, other: Path, name: str, key: str = "model_out.0.weight") -> float:
+    """Return the greatest difference of a weight; a step of Adam goes as far as its learning rate, here 1e-3."""
+    return float((tensors(one, name)[key] - tensors(other, name)[key]).abs().max())
+
+
+@pytest.mark.parametrize("method", ["instcolor-full", "zhang-eccv16"])
+def test_the_last_stage_is_fine_tuned_on_other_photos(method: str, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    train(method, options(old, seed=5))
+    train(method, options(new, init=old, data=with_settings(SCENES, {"seed": 7}), settings={"learning_rate": 1e-4}))
+    network, key = ("full", "model_out.0.weight") if method == "instcolor-full" else ("network", "model1.0.weight")
+    assert 0 < far(old, new, network, key) <= 1.01e-4
+    manifest = load_manifest(new / "weights")
+    assert TAKEN not in manifest.training[method]
+    assert manifest.training[method]["steps_done"] == 1
+
+
+def test_earlier_stages_are_taken_over_however_long_and_fast_they_were_trained(before: Path, tmp_path: Path) -> None:
+    other = Recipe.model_validate(
+        {**RECIPE.model_dump(), "stages": {each: {"steps": 2, "learning_rate": 1e-5} for each in STAGES}}
+    )
+    train("instcolor-instance", options(tmp_path, init=before, recipe=other, settings={"learning_rate": 1e-4}))
+    assert equal(tensors(before, "full"), tensors(tmp_path, "full"))
+    assert 0 < far(before, tmp_path, "instance") <= 2.01e-4
+
+
+@pytest.fixture(scope="module")
+def fused(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a training of `instcolor-fusion`, whose fusion is far from its other networks."""
+    out = tmp_path_factory.mktemp("fused")
+    train("instcolor-fusion", options(out, init=before, seed=5, settings={"learning_rate": 0.3}))
+    return out
+
+
+def test_a_fusion_is_fine_tuned_from_a_fusion_of_the_same_kind(
+    fused: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("instcolor-fusion", options(tmp_path, init=fused, data=with_settings(SCENES, {"seed": 7})))
+    assert "instcolor-fusion: begins from fusion of" in capsys.readouterr().err
+    assert 0 < far(fused, tmp_path, "fusion") <= 1.01e-3
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("instcolor-fusion-masked", {}), ("instcolor-fusion", {"weighting": "box"})]
+)
+def test_an_ablation_of_the_fusion_begins_as_after_the_stages_before_it(
+    method: str, settings: dict[str, Any], fused: Path, tmp_path: Path
+) -> None:
+    train(method, options(tmp_path, init=fused, settings=settings))
+    for name in ("full", "instance"):
+        assert equal(tensors(fused, name), tensors(tmp_path, name))
+    full, fusion = tensors(tmp_path, "full"), tensors(tmp_path, "fusion")
+    assert 0 < (full["model_out.0.weight"] - fusion["model_out.0.weight"]).abs().max() <= 1.01e-3
+    assert far(fused, tmp_path, "fusion") > 0.1
+
+
+def test_each_stage_is_fine_tuned_in_turn(fused: Path, tmp_path: Path) -> None:
+    for method in STAGES[:3]:
+        train(method, options(tmp_path, init=fused, data=with_settings(SCENES, {"seed": 7})))
+    for name in ("full", "instance", "fusion"):
+        assert 0 < far(fused, tmp_path, name) <= 1.01e-3
+    assert not any(TAKEN in facts for facts in load_manifest(tmp_path / "weights").training.values())
+
+
+def test_a_regression_begins_from_a_classification(tmp_path: Path) -> None:
+    train("zhang-eccv16", options(tmp_path / "old", seed=5))
+    train("zhang-eccv16-l2", options(tmp_path / "new", init=tmp_path / "old"))
+    assert 0 < far(tmp_path / "old", tmp_path / "new", "network", "model1.0.weight") <= 1.01e-3
 
 
 def untrained(out: Path, method: str = "instcolor-full", seed: int = 3, **settings: Any) -> Path:
@@ -90,8 +169,10 @@ def test_networks_of_an_import_are_a_start(tmp_path: Path) -> None:
     far = (ended["model1.0.weight"] - began["model1.0.weight"]).abs().max()
     assert 0 < far <= 1.01e-3, "one step of Adam, whose length is the learning rate"
     assert load_manifest(tmp_path / "weights").training["instcolor-full"]["init"]
-    with pytest.raises(UsageError, match=r"init was .*now None\); give another --out"):
-        train("instcolor-full", options(tmp_path))
+    train("instcolor-instance", options(tmp_path))
+    assert equal(tensors(tmp_path, "full"), ended), "trained from an import before, and not again"
+    with pytest.raises(UsageError, match=r"init was .*now .*; give another --out"):
+        train("instcolor-full", options(tmp_path, init=untrained(tmp_path / "other", seed=4)))
 
 
 def test_what_does_not_fit_is_named(before: Path, tmp_path: Path) -> None:
