@@ -150,9 +150,9 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Begin from this training or import. Stages before the last that it holds as trained are taken over; the "
-            "others are trained from its networks of the same name (fine-tuned), but an ablation as after the stages "
-            "before it."
+            help="Begin from this training or import. Stages before the last that it holds as trained are taken over; "
+            "the others are trained from its networks of the same name (fine-tuned), but an ablation as after the "
+            "stages before it."
         ),
     ] = None,
     logger: Loggers = None,
