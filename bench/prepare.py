@@ -49,6 +49,16 @@ class Data:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hold what was found for one run, and the metrics that can be computed here."""
+
+    data: Data
+    weights: Path | None
+    boxes: Path | None
+    metrics: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Job:
     """Hold one run with its request, the digests of what goes into it, and the suite that repeats it alone."""
@@ -108,9 +118,8 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     jobs = []
     for run in runs:
         path = boxes.get((run.dataset.name, run.detector.name))
-        jobs.append(
-            _job(suite, run, data[run.dataset.name], weights[run.method.name, run.seed], path, metrics, options)
-        )
+        found = Found(data[run.dataset.name], weights[run.method.name, run.seed], path, metrics)
+        jobs.append(_job(suite, run, found, options))
     return jobs
 
 
@@ -144,67 +153,73 @@ def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> Path:
 
 
 def method_tree(run: Run, weights: Path | None) -> Tree:
-    """Return the tree that the method is built from: that of its weights, else that of its configuration."""
+    """Return the tree of a method before its seed: that of its weights, else that of its configuration."""
     tree = catalog.model_tree(run.method.id)
-    if weights is not None:
-        tree = load_manifest(weights).tree(run.method.id, tree)
-    if run.method.id == "random":
-        tree.setdefault("init_args", {})["seed"] = run.seed
-    return tree
+    return tree if weights is None else load_manifest(weights).tree(run.method.id, tree)
 
 
-def _job(
-    suite: Suite,
-    run: Run,
-    data: Data,
-    weights: Path | None,
-    boxes: Path | None,
-    metrics: tuple[str, ...],
-    options: Options,
-) -> Job:
-    tree = method_tree(run, weights)
-    method = build_method(tree)
-    digests = {
-        "dataset": data.digest,
-        "boxes": read_boxes(boxes).digest if boxes is not None else "",
-        "weights": weights_digest(weights, method.networks()) if weights is not None else "",
-    }
-    identity = {
+def _seeded(tree: Tree, run: Run) -> Tree:
+    """Return the tree that the method is built from: `random` alone draws anew for each seed."""
+    if run.method.id != "random":
+        return tree
+    return {**tree, "init_args": {**tree.get("init_args", {}), "seed": run.seed}}
+
+
+def _settings(suite: Suite, run: Run, tree: Tree) -> dict[str, object]:
+    """Return what a run's numbers depend on but for seed, weights, pictures and boxes: the same for all its seeds."""
+    return {
         "method": {"id": run.method.id, "untrained": run.method.untrained, "hints": run.method.hints, "tree": tree},
-        "metrics": list(metrics),
         "batch_size": suite.batch_size,
         "precision": suite.precision,
         "limit": suite.limit,
         "protocol": PROTOCOLS[suite.protocol].digest,
-        "seed": run.seed,
         "boxes_seen": {"max_boxes": run.detector.max_boxes, "choice": run.detector.choice},
-        **digests,
     }
-    folder = options.out / run.folder
-    request = Request(
-        run_id=run_id(identity),
-        title=f"{run.dataset.name} {run.method.name}" + (f" {run.detector.name}" if boxes is not None else ""),
-        folder=folder,
+
+
+def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
+    tree = method_tree(run, found.weights)
+    seeded = _seeded(tree, run)
+    networks = build_method(seeded).networks()
+    inputs = {
+        "dataset": found.data.digest,
+        "boxes": read_boxes(found.boxes).digest if found.boxes is not None else "",
+        "weights": weights_digest(found.weights, networks) if found.weights is not None else "",
+    }
+    settings = _settings(suite, run, tree)
+    identity = run_id({**settings, "metrics": list(found.metrics), "seed": run.seed, **inputs})
+    digests = {name: digest for name, digest in inputs.items() if digest}
+    facts = {"metrics": " ".join(found.metrics), "sources": sources_digest(), "run": identity}
+    return Job(
+        run=run,
+        request=_request(suite, run, found, options, seeded, identity),
+        digests={**digests, "settings": canonical_digest(settings)},
+        parameters={name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
+        alone=resolved(suite, run, options.places, {**digests, **facts}),
+    )
+
+
+def _request(suite: Suite, run: Run, found: Found, options: Options, tree: Tree, identity: str) -> Request:
+    return Request(
+        run_id=identity,
+        title=" ".join([run.dataset.name, run.method.name, *([run.detector.name] if found.boxes is not None else [])]),
+        folder=options.out / run.folder,
         method=tree,
-        weights=weights,
-        data=data.tree,
+        weights=found.weights,
+        data=found.data.tree,
         protocol=suite.protocol,
-        boxes=boxes,
+        boxes=found.boxes,
         max_boxes=run.detector.max_boxes,
         box_choice=run.detector.choice,
         hints=run.method.hints,
-        metrics=metrics,
+        metrics=found.metrics,
         seed=run.seed,
         batch_size=suite.batch_size,
         precision=suite.precision,
         limit=suite.limit,
-        total=data.total,
+        total=found.data.total,
         save_images=options.save_images,
     )
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in method.networks().items()}
-    digests = {name: digest for name, digest in digests.items() if digest}
-    facts = {"metrics": " ".join(metrics), "sources": sources_digest(), "run": request.run_id}
-    return Job(run, request, digests, parameters, resolved(suite, run, options.places, {**digests, **facts}))
 
 
 def check_unchanged(job: Job, suite: Suite) -> None:

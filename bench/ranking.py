@@ -86,10 +86,10 @@ def rank_records(
 ) -> list[Board]:
     """Rank the runs of each dataset and protocol, at each level.
 
-    Runs of one method and detector with different seeds are one entry with the mean over them, unless their networks'
-    sizes or their precision differ; partial and untrained runs are entries of their own, below the others and without
-    rank. Runs on other pictures, or under a protocol of
-    other content, never share a board, even if they share a name: then `#` and the digest's first digits follow it.
+    Runs of one method and detector with different seeds are one entry with the mean over them, unless their settings,
+    their networks' sizes or their precision differ; partial and untrained runs are entries of their own, below the
+    others and without rank. Runs on other pictures, or under a protocol of other content, never share a board, even if
+    they share a name: then `#` and the digest's first digits follow it.
     """
     unique = list({record.run_id: record for record in records}.values())
     groups: dict[tuple[str, str], list[RunRecord]] = {}
@@ -148,10 +148,11 @@ def _entries(records: Sequence[RunRecord], level: Level, sort: str) -> list[Entr
 
 
 def _repeated(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """Group the runs that can be one thing with several seeds: of equal networks and precision, none with one seed."""
+    """Group the runs that can be one thing with several seeds: alike but for the seed, which all differ in."""
     kinds: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.run_id)):
-        kinds.setdefault((*sorted(record.parameters.items()), record.precision), []).append(record)
+        alike = (*sorted(record.parameters.items()), record.precision, record.digests.settings)
+        kinds.setdefault(alike, []).append(record)
     groups: list[list[RunRecord]] = []
     for runs in kinds.values():
         alone = len({record.seed for record in runs}) < len(runs)

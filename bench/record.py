@@ -67,13 +67,18 @@ class Counts(BaseModel):
 
 
 class Digests(BaseModel):
-    """Hold the sha256 of what went in and of the rows; None where there were no boxes or weights."""
+    """Hold the sha256 of what went in and of the rows; None where there were no boxes or weights.
+
+    Attributes:
+        settings: of method, hints, precision and all else that the seeds of one comparison share; None in old records.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     boxes: str | None = None
     weights: str | None = None
+    settings: str | None = None
     config: str
     rows: str
 
@@ -160,8 +165,8 @@ def build_record(
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
     `rows` are keyed by image, in any order. Each of `metrics` gets a score at both levels, an empty one where there are
-    no data. `digests` holds `dataset`, `config` and, where there are any, `boxes` and `weights`; that of the rows is
-    added. `started` has a time zone; `seconds` were spent on `computed` pictures since then.
+    no data. `digests` holds all but that of the rows. `started` has a time zone; `seconds` were spent on `computed`
+    pictures since then.
     """
     ordered = [rows[image] for image in sorted(rows)]
     commit, dirty = git_state()

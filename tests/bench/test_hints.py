@@ -83,6 +83,16 @@ def test_hints_are_part_of_the_identity(weights: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_seeds_share_their_settings_and_other_hints_do_not(weights: Path, tmp_path: Path) -> None:
+    given = suite(weights, methods=["random", *suite(weights, 5, 10).methods], seeds=[0, 1])
+    settings: dict[str, set[str]] = {}
+    for job in prepare(given, plan(given), options(tmp_path)):
+        settings.setdefault(job.run.method.name, set()).add(job.digests["settings"])
+        assert job.request.method["init_args"].get("seed", job.run.seed) == job.run.seed
+    assert [len(found) for found in settings.values()] == [1, 1, 1]
+    assert len(set.union(*settings.values())) == 3
+
+
 def test_the_method_gets_a_guide_and_no_other_color(weights: Path, tmp_path: Path) -> None:
     given = suite(weights, 0, 10)
     for job in prepare(given, plan(given), options(tmp_path)):

@@ -28,7 +28,7 @@ from bench.leaderboard import (
     write_leaderboards,
 )
 from bench.ranking import Cell, rank_records, to_frame
-from bench.record import RunRecord
+from bench.record import Digests, RunRecord
 from bench.scoring.metrics import METRICS
 from bench.terminal import visible
 
@@ -103,8 +103,13 @@ def test_two_runs_of_one_seed_are_never_averaged(tmp_path: Path, finish_run: Fin
     assert [entry.method for entry in entries] == [f"gray#{records[1].run_id[:8]}", f"gray#{records[0].run_id[:8]}"]
 
 
-@pytest.mark.parametrize("other", [{"parameters": {"full": 2140059}}, {"precision": "bf16"}])
-def test_seeds_of_other_networks_are_not_averaged(tmp_path: Path, finish_run: Finish, other: dict[str, object]) -> None:
+OTHER_SETTINGS = Digests(dataset="d" * 64, settings="5" * 64, config="c" * 64, rows="r" * 64)
+
+
+@pytest.mark.parametrize(
+    "other", [{"parameters": {"full": 2140059}}, {"precision": "bf16"}, {"digests": OTHER_SETTINGS}]
+)
+def test_seeds_of_other_things_are_not_averaged(tmp_path: Path, finish_run: Finish, other: dict[str, object]) -> None:
     records = [finish_run(tmp_path, scores(20 + seed), seed=seed) for seed in range(3)]
     mixed = [records[0], records[1].model_copy(update=other), records[2]]
     entries = rank_records(mixed, levels=["image"])[0].entries
