@@ -39,7 +39,7 @@ class Imported:
         ]
 
 
-def import_weights(name: str, files: Sequence[Path], out: Path) -> Imported:
+def import_weights(name: str, files: Sequence[Path], out: Path, *, remedy: str = "give another --out") -> Imported:
     """Write the networks in the files of a format into a weights folder.
 
     All files are read and compared with the networks before the first byte is written.
@@ -48,6 +48,7 @@ def import_weights(name: str, files: Sequence[Path], out: Path) -> Imported:
         name: of the format.
         files: those of the release.
         out: the folder; one that holds other weights is refused.
+        remedy: what to do in that case, for the message.
 
     Raises:
         MissingError: A file is not there.
@@ -57,7 +58,7 @@ def import_weights(name: str, files: Sequence[Path], out: Path) -> Imported:
     """
     form, paths = checkpoint_format(name), assign_files(name, files)
     sources = {path.name: _digest(path) for path in dict.fromkeys(paths.values())}
-    _check_out(out, form, sources)
+    _check_out(out, form, sources, remedy)
     settings = settings_of(name, files)
     trees = {method: with_settings(catalog.model_tree(method), settings) for method in (form.method, *form.shared)}
     networks = _build(trees[form.method])
@@ -85,14 +86,14 @@ def _digest(path: Path) -> str:
     return digest
 
 
-def _check_out(out: Path, form: CheckpointFormat, sources: Mapping[str, str]) -> None:
+def _check_out(out: Path, form: CheckpointFormat, sources: Mapping[str, str], remedy: str) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file: name a folder")
     if not (out / MANIFEST).is_file():
         return
     there = load_manifest(out)
     if there.method != form.method or there.sources != sources:
-        raise UsageError(f"{out} holds other weights, of {there.method}: give another --out")
+        raise UsageError(f"{out} holds other weights, of {there.method}: {remedy}")
 
 
 def _build(tree: Tree) -> "dict[str, nn.Module]":

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from bench import catalog
 from bench.checkpoints import FORMATS, checkpoint_format
-from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file
+from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file, file_sha256
 from bench.errors import MissingError, UsageError
 from bench.manifest import (
     MANIFEST,
@@ -82,14 +82,16 @@ def find_weights(name: str | Path, *alternatives: str, download: bool = True, be
 
 
 def _find_local(names: Sequence[str], beside: Path | None) -> Path | None:
+    path = _first_local(names, beside)
+    if path is not None and path.name in KNOWN_FILES and not KNOWN_FILES[path.name].is_whole(path):
+        say(f"note: the {path.name} that was given is not the published file of that name; it is used")
+    return path
+
+
+def _first_local(names: Sequence[str], beside: Path | None) -> Path | None:
     places = [Path(), *weight_folders(), *([beside] if beside is not None else [])]
-    for path in (place / Path(one).expanduser() for place in places for one in names):
-        if path.is_file():
-            known = KNOWN_FILES.get(path.name)
-            if known is not None and not known.is_whole(path):
-                say(f"note: the {path.name} that was given is not the published file of that name; it is used")
-            return path
-    return None
+    paths = (place / Path(one).expanduser() for place in places for one in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _find_cached(names: Sequence[str]) -> Path | None:
@@ -165,7 +167,8 @@ def fetch(name: str) -> Path:
     Of a method the published weights are fetched and imported; the path is that of their folder.
 
     Raises:
-        UsageError: It is no such file or method, or a method without published weights that could be read.
+        UsageError: It is no such file or method, or a method without published weights that could be read; or the file
+            that was found here, or the folder in the cache, holds others.
         WeightsMissingError: The file is not here and cannot be fetched.
     """
     card = catalog.methods().get(name)
@@ -183,15 +186,33 @@ def _fetch_method(card: catalog.MethodCard) -> Path:
     form = checkpoint_format(card.weights.format)
     if card.weights.file is None:
         raise UsageError(f"the weights of {card.id} have to be brought by hand: {form.origin}")
+    _refuse_other_bytes(KNOWN_FILES[card.weights.file], card.weights.format)
     try:
         path = find_weights(card.weights.file)
     except WeightsMissingError as error:
         raise WeightsMissingError(f"{error}. {_by_hand(form.method)}") from error
     _say_checked(KNOWN_FILES[path.name], path)
-    imported = import_weights(card.weights.format, [path], cache_folder() / form.method)
+    folder = cache_folder() / form.method
+    remedy = f"delete {folder} and fetch again"
+    imported = import_weights(card.weights.format, [path], folder, remedy=remedy)
     for line in imported.lines()[:-1]:
         say(line)
     return imported.folder
+
+
+def _refuse_other_bytes(file: KnownFile, form: str) -> None:
+    """Refuse a file on this machine that bears a release's name, but is not it, as the weights that everybody has.
+
+    Raises:
+        UsageError: There is one.
+    """
+    path = _first_local([file.name], None)
+    if path is not None and not file.is_whole(path):
+        raise UsageError(
+            f"{path.resolve()} is not the published file of that name: its sha256 begins with "
+            f"{file_sha256(path)[:8]}, not with {file.digits[:8]}. Rename or remove it and fetch again, or read it as "
+            f"weights of your own with `colorbench weights import {form} FILE --out DIR`"
+        )
 
 
 def _by_hand(method: str) -> str:

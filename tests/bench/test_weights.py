@@ -278,6 +278,36 @@ def test_other_bytes_than_the_name_promises_are_not_imported(
     assert list(downloads.cache_folder().iterdir()) == []
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_local_file_of_other_bytes_is_not_fetched(
+    tmp_path: Path, serve: Callable[[bytes], list[str]], monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    file = _rename(monkeypatch, "zhang-eccv16", CONTENT)
+    asked = serve(CONTENT)
+    monkeypatch.setenv("COLORBENCH_WEIGHTS", str(tmp_path))
+    wrong = (tmp_path if listed else Path.cwd()) / file.name
+    wrong.write_bytes(_release("zhang-eccv16", lambda key: key.removeprefix("network."), tmp_path))
+    begin, wanted = hashlib.sha256(wrong.read_bytes()).hexdigest()[:8], file.digits
+    with pytest.raises(UsageError, match=rf"^{wrong} is not the published.* begins with {begin}, not with {wanted}\."):
+        fetch("zhang-eccv16")
+    assert asked == []
+    assert not downloads.cache_folder().exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cache_of_other_weights_is_named(
+    tmp_path: Path, serve: Callable[[bytes], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = _release("zhang-eccv16", lambda key: key.removeprefix("network."), tmp_path)
+    _rename(monkeypatch, "zhang-eccv16", content)
+    serve(content)
+    manifest = fetch("zhang-eccv16") / MANIFEST
+    manifest.write_text(manifest.read_text().replace(hashlib.sha256(content).hexdigest(), "0" * 64))
+    with pytest.raises(UsageError, match=rf"holds other weights, .*: delete {manifest.parent} and fetch again$"):
+        fetch("zhang-eccv16")
+
+
 def test_releases_that_cannot_be_fetched_can_be_brought() -> None:
     with pytest.raises(
         WeightsMissingError, match=r"weights import instcolorization FILE\.\.\.`? .*Google Drive.*mmagic"
