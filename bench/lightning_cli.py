@@ -15,7 +15,7 @@ from lightning_modules.base import Colorizer
 
 
 class ColorbenchCLI(LightningCLI):
-    """Give the datamodule the crop size and the hints that the method wants."""
+    """Give the datamodule the crop size, the hints and the masks that the method wants."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Set defaults that suit pictures of changing number."""
@@ -28,6 +28,12 @@ class ColorbenchCLI(LightningCLI):
         for name in ("crop_size", "hint_stop"):
             if given is not None and given.get(name) is None:
                 given[name] = wanted.get(name)
+
+    def instantiate_classes(self) -> None:
+        """Build the parts; a model that wants masks, which only it knows, has the data give them."""
+        super().instantiate_classes()
+        if self.model.uses_masks:
+            self.datamodule.masks = True
 
 
 def run_command_line() -> None:

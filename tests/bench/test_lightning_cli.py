@@ -39,6 +39,16 @@ def test_a_checkpoint_of_fit_reloads_what_was_swapped_in(lightning: Any, tmp_pat
         assert torch.equal(again.state_dict()[name], value)
 
 
+@pytest.mark.parametrize("weighting", ["mask", "learned"])
+def test_the_data_gives_masks_to_a_method_that_weighs_by_them(lightning: Any, weighting: str) -> None:
+    networks = [f"--model.{name}.width=0.0625" for name in ("full", "instance", "fusion")]
+    sizes = ["--model.input_size=32", "--model.crop_size=32", "--trainer.max_steps=1", "--trainer.logger=false"]
+    model = ["--model=instcolor-fusion", f"--model.weighting={weighting}"]
+    cli = lightning("fit", *model, "--data=synthetic", *networks, *sizes)
+    assert cli.trainer.global_step == 1
+    assert cli.datamodule.masks is (weighting == "mask")
+
+
 @pytest.mark.parametrize("method", ["gray", "random"])
 @pytest.mark.parametrize("stage", ["test", "predict"])
 def test_a_method_without_networks_needs_no_fit(lightning: Any, method: str, stage: str) -> None:
