@@ -15,7 +15,7 @@ def study_facts(declared: Declared, data_root: Path | None) -> dict[str, Any]:
 
     Returns:
         `train` and `val`: counts of photos, of those with boxes and of classes, by part of the data; `test`: photos by
-        dataset; `recipe`: size of pictures and settings of the model.
+        dataset; `recipe`: that of the study, without what is left out in it.
     """
     from bench.build import build_data
 
@@ -28,7 +28,7 @@ def study_facts(declared: Declared, data_root: Path | None) -> dict[str, Any]:
     tests = {choice.name: build_data(dataset_tree(choice, places)).source("test") for choice in declared.suite.datasets}
     facts["test"] = {name: len(source.photos) for name, source in tests.items() if source is not None}
     recipe = load_recipe(declared.beside(declared.study.recipe))
-    return facts | {"recipe": recipe.model_dump(mode="json", include={"train_size", "batch_size", "model"})}
+    return facts | {"recipe": recipe.model_dump(mode="json", exclude_defaults=True)}
 
 
 def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MissingError, UsageError
+from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.leaderboard import read_record, record_paths
 from bench.manifest import WeightsManifest, load_manifest
@@ -108,22 +108,13 @@ def _trained(declared: Declared, work: Path) -> Iterator[tuple[Training, int, Pa
 
     Raises:
         MissingError: It is not finished.
-        UsageError: It took its own stage over from the training that it goes on from, and has learnt nothing itself.
     """
-    from bench.inheritance import TAKEN
-
     for training in declared.study.trainings:
         for seed in declared.study.seeds:
             folder = work / "trained" / training.run(seed)
             if not (folder / COST).is_file() or not read_cost(folder).done:
                 raise MissingError(f"{folder} is no finished training: run `colorbench reproduce` again to go on")
-            manifest = load_manifest(folder / "weights")
-            if TAKEN in manifest.training[training.method]:
-                raise UsageError(
-                    f"the training {training.name!r} took its only stage over from {training.init!r} and has learnt "
-                    "nothing itself: give it another recipe, or leave it out"
-                )
-            yield training, seed, folder, manifest
+            yield training, seed, folder, load_manifest(folder / "weights")
 
 
 def budget_lines(declared: Declared, work: Path) -> list[tuple[Cell, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from PIL import Image
 
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
+from bench.plan import plan
+from bench.recipe import load_recipe
 from bench.record import RunRecord
 from bench.rows import read_rows
 from bench.studies import costs, reproduce
@@ -131,6 +134,35 @@ def test_studies_are_declared_whole(path: Path) -> None:
     assert (path.parent / "findings.md.j2").is_file()
     for name in (declared.study.data, declared.study.recipe, declared.study.suite):
         assert not name.endswith(".yaml") or (path.parent / name).is_file()
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
+def test_templates_fit_what_they_are_given(path: Path, tmp_path: Path, finish_run: Callable[..., RunRecord]) -> None:
+    folder = Path(shutil.copytree(path.parent, tmp_path / "copy", ignore=shutil.ignore_patterns("records", "scores")))
+    declared = load_study(folder)
+    (folder / "records").mkdir()
+    runs = {}
+    for run in plan(declared.suite):
+        scores = {f"p{picture}": {"psnr": 20.0 + picture, "ssim": 0.5, "lpips_squeeze": 0.5} for picture in range(3)}
+        method, detector = run.method.name, run.detector.name
+        metrics = declared.suite.metrics
+        record = finish_run(tmp_path, scores, method=method, detector=detector, seed=run.seed, metrics=metrics)
+        name = f"{method}--{detector}--s{run.seed}"
+        (folder / "records" / f"{name}.json").write_text(record.to_json())
+        runs[name] = read_rows(tmp_path / "runs" / "samples" / name)
+    write_scores(folder, runs, declared.suite.metrics)
+    costs_known = (8, 8, 1e-3, 100, 65.5, "no", "c" * 40)
+    lines = [(each.name, seed, each.method, 1, 8, *costs_known) for each in declared.study.trainings for seed in (0, 1)]
+    write_table(folder / BUDGET, BUDGET_COLUMNS, lines)
+    write_table(folder / CURVES, CURVE_COLUMNS, [("zhang-eccv16", 0, 8, 2.0, 3.0)])
+    counts = {"coco": {"photos": 265, "with_boxes": 263}, "imagenet": {"photos": 922, "classes": 922}}
+    recipe = load_recipe(declared.beside(declared.study.recipe)).model_dump(mode="json", exclude_defaults=True)
+    facts = {"train": counts, "val": counts, "test": {"photos": 3}, "recipe": recipe}
+    (folder / FACTS).write_text(json.dumps(facts))
+    page = write_page(declared).read_text()
+    assert "at least 66" in page
+    assert "cccccccccccc" in page
+    assert " 1187 photos" in page
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
