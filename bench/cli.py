@@ -67,7 +67,7 @@ def demo(
     out: Out = Path("colorbench-demo"),
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many training steps a stage and pictures.")] = None,
 ) -> None:
-    """Train small variants of all methods and compare them on real photos and synthetic scenes."""
+    """Train zhang-eccv16, iizuka-siggraph16 and instcolor-fusion in small and compare them on photos and scenes."""
     from bench.demo import run_demo
 
     _end(run_demo(out, limit))

@@ -1,4 +1,4 @@
-"""`colorbench demo`: train small variants of all methods, compare them, show the tables. No download, no account."""
+"""`colorbench demo`: train small variants of three methods, compare them, show the tables. No download, no account."""
 
 from importlib.util import find_spec
 from pathlib import Path

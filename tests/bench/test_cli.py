@@ -1,6 +1,7 @@
 """The command line: what it prints, and the exit status that scripts rely on."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from bench import cli
 from bench.build import build_method
 from bench.catalog import methods, model_tree, with_settings
+from bench.demo import TRAINED
 from bench.manifest import save_weights
 from datamodules.color import rgb8_to_lab
 
@@ -226,6 +228,12 @@ def test_weights_are_compared_with_their_manifest(colorbench: Colorbench, weight
     status, _, err = colorbench("weights", "verify", folder)
     assert status == 2
     assert "prior.safetensors" in err
+
+
+def test_the_help_of_the_demo_names_what_it_trains(colorbench: Colorbench) -> None:
+    status, text, _ = colorbench("demo", "--help")
+    assert status == 0
+    assert set(methods()).intersection(re.findall(r"[\w-]+", text)) == set(TRAINED)
 
 
 def test_version(colorbench: Colorbench) -> None:
