@@ -44,7 +44,8 @@ class IizukaNet(nn.Module):
     `global_size`; both begin with the same low-level layers. They are computed once where the two sizes agree.
 
     Convention:
-        Batch norm and ReLU follow each convolution but the last, ReLU the dense layers but the logits. The release
+        Batch norm and ReLU follow each convolution but the last, ReLU the dense layers but the logits. That holds for
+        the fusion layer too, whose equation in the paper has a transfer function sigma and no batch norm. The release
         takes the mean grey of its training set from the picture, a figure that was never printed; here it is L* 50.
 
     Args:
