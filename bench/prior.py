@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bench.errors import CommandError, MissingError, UsageError
+from bench.build import data_errors
+from bench.errors import CommandError
 from bench.files import atomic_write
 from bench.progress import progress, say
 from datamodules.color import rgb8_to_lab
@@ -43,7 +44,9 @@ def write_prior(folder: Path, out: Path, *, raw: bool = False) -> tuple[int, int
         UsageError: Two photos differ only in their suffix.
         CommandError: None of the photos can be read, or the file cannot be written.
     """
-    source, failed = _source(folder), list[str]()
+    with data_errors():
+        source = FolderSource(folder)
+    failed = list[str]()
     counts = count_bins(_truths(source, failed), ab_bins())
     counted = len(source.photos) - len(failed)
     if not counted:
@@ -51,15 +54,6 @@ def write_prior(folder: Path, out: Path, *, raw: bool = False) -> tuple[int, int
     prior = counts / counts.sum() if raw else smooth_counts(counts, ab_bins())
     atomic_write(out, _npy(prior.numpy()))
     return counted, len(failed)
-
-
-def _source(folder: Path) -> FolderSource:
-    try:
-        return FolderSource(folder)
-    except FileNotFoundError as error:
-        raise MissingError(str(error)) from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _truths(source: FolderSource, failed: list[str]) -> Iterator[Tensor]:
