@@ -82,11 +82,11 @@ class KeepLast(Checkpoint):
         """Save a checkpoint where one is due.
 
         Raises:
-            CommandError: The weights are not finite; the checkpoint before is kept.
+            CommandError: The weights or statistics of BatchNorm are not finite; the checkpoint before is kept.
         """
         if not self._is_due(trainer):
             return
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in pl_module.parameters()):
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in pl_module.state_dict().values()):
             stop(trainer, f"weights are not finite after step {trainer.global_step}; {StopOnNaN(self.path).advice()}")
         trainer.save_checkpoint(self.path)
         self.saved = time.monotonic()

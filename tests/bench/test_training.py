@@ -246,9 +246,10 @@ def test_a_checkpoint_is_kept_by_step_and_by_time(tmp_path: Path) -> None:
         assert [trainer.global_step for trainer in trainers if trainer.saved] == expected
 
 
-def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
-    broken = torch.nn.Linear(1, 1)
-    broken.weight.data.fill_(float("inf"))
+@pytest.mark.parametrize("name", ["weight", "running_var"])
+def test_weights_that_are_not_finite_are_not_kept(name: str, tmp_path: Path) -> None:
+    broken = torch.nn.BatchNorm2d(1)
+    broken.state_dict()[name].fill_(float("inf"))
     trainer = Trainer(30)
     with pytest.raises(CommandError, match="weights are not finite after step 30"):
         step(KeepLast(tmp_path, every=30), trainer, network=broken)
