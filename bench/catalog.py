@@ -221,11 +221,12 @@ def data_tree(dataset: str) -> Tree:
 def with_settings(tree: Tree, settings: Mapping[str, Any]) -> Tree:
     """Return a tree whose settings of these names are replaced, wherever in it they stand.
 
-    This is how `width: 0.125` reaches every network of a method. A setting that the tree does not have is not added.
+    This is how `width: 0.125` reaches every network of a method. A setting that the tree does not have is not added. A
+    part, such as the loss, is replaced by another tree as a whole.
     """
     changed: Tree = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not isinstance(settings.get(key), dict):
             changed[key] = with_settings(value, settings)
         else:
             changed[key] = settings.get(key, value)

@@ -26,7 +26,7 @@ class Stage(BaseModel):
         drops: learning rates from a step, or epoch, on; `schedule` is `constant` between them.
         batch_size: pictures a step, over all processes.
         data: settings of the datamodule for this stage, such as one random box a photo.
-        model: settings of the model for this stage, after those of the recipe.
+        model: settings of the model for this stage, after those of the recipe; a part, such as `loss`, as a whole tree.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,6 +113,21 @@ class Recipe(BaseModel):
         settings = {**self.model, **stage.model, "learning_rate": stage.learning_rate}
         return catalog.with_settings(catalog.model_tree(method), settings)
 
+    def with_defaults(self, settings: Mapping[str, Any], stages: Iterable[str]) -> Self:
+        """Return the recipe with settings of the model before its own, in those stages that have them.
+
+        Args:
+            settings: values by name, those that a method does not have among them.
+            stages: of the method that is trained.
+        """
+        content = dict(self.stages)
+        for stage in stages:
+            names = set(setting_names(self.tree(stage)))
+            defaults = {name: value for name, value in settings.items() if name in names and name not in self.model}
+            model = {**defaults, **self.stages[stage].model}
+            content[stage] = self.stages[stage].model_copy(update={"model": model})
+        return self.model_copy(update={"stages": content})
+
     def with_settings(self, settings: Mapping[str, Any], stages: Iterable[str]) -> Self:
         """Return the recipe with settings of the model after its own, in those stages that have them.
 
@@ -121,21 +136,35 @@ class Recipe(BaseModel):
             stages: of the method that is trained; one of them must have the setting.
 
         Raises:
-            UsageError: No stage has a setting of that name, or the learning rate is no positive number.
+            UsageError: No stage has a setting of that name, the recipe decides it alone, or the learning rate is no
+                positive number.
+
+        Convention:
+            Where the learning rate drops, its drops are changed in the same proportion.
         """
         stages = list(stages)
         names = {stage: set(setting_names(self.tree(stage))) for stage in stages}
         for name in settings:
             catalog.known(f"setting of {' or '.join(stages)}", name, set().union(*names.values()))
+        if "decay_steps" in settings:
+            raise UsageError("--set decay_steps changes nothing: `schedule` and `drops` of the recipe lower the rate")
         content = self.model_dump()
         for stage in stages:
             own = {name: value for name, value in settings.items() if name in names[stage]}
-            content["stages"][stage]["learning_rate"] = own.pop("learning_rate", self.stages[stage].learning_rate)
+            before = self.stages[stage].learning_rate
+            rate = content["stages"][stage]["learning_rate"] = own.pop("learning_rate", before)
+            content["stages"][stage]["drops"] = _scaled(self.stages[stage].drops, rate, before)
             content["stages"][stage]["model"] |= own
         try:
             return type(self).model_validate(content)
         except ValidationError as error:
             raise UsageError(f"--set: {catalog.explain(error, Recipe, Stage)}") from error
+
+
+def _scaled(drops: Mapping[int, float], rate: Any, before: float) -> dict[int, float]:
+    """Return drops of a learning rate that was `before` for one that is `rate`; it may yet prove to be no number."""
+    factor = rate / before if isinstance(rate, int | float) else 1.0
+    return {start: lower * factor for start, lower in drops.items()}
 
 
 def setting_names(tree: Tree) -> Iterator[str]:

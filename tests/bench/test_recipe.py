@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from bench import catalog
-from bench.build import build_data
+from bench.build import build_data, build_method
 from bench.errors import UsageError
 from bench.recipe import load_recipe, parse_settings, setting_names
 from bench.suite import load_suite
+from lightning_modules.losses.absolute import AbsoluteLoss
+from lightning_modules.losses.huber import HuberLoss
 
 
 @pytest.mark.parametrize("recipe", sorted(catalog.recipes()))
@@ -86,9 +88,33 @@ def test_settings_reach_every_stage_after_those_of_the_recipe() -> None:
     assert changed.stage("zhang-eccv16") == load_recipe("demo").stage("zhang-eccv16")
 
 
+def test_drops_keep_their_proportion_to_the_learning_rate() -> None:
+    stage = load_recipe("paper").with_settings({"learning_rate": 1e-6}, ["zhang-eccv16"]).stage("zhang-eccv16")
+    rates = [stage.rate(step, 450_000, 1) for step in (0, 200_000, 375_000)]
+    assert rates == pytest.approx([1e-6, 1e-6 / 3, 1e-7])
+
+
+def test_defaults_come_before_what_the_recipe_says() -> None:
+    siggraph = "zhang-siggraph17"
+    defaults = {"width": 1.0, "mask_center": 0.25, "sigma": 1.0}
+    changed = load_recipe("small").with_defaults(defaults, [siggraph]).tree(siggraph)["init_args"]
+    assert changed["network"]["init_args"] == {"width": 0.25, "classes": 529, "mask_center": 0.25}
+    assert "sigma" not in changed
+    said = load_recipe("repo").with_defaults(defaults, [siggraph]).tree(siggraph)["init_args"]
+    assert said["network"]["init_args"] == {"width": 1.0, "classes": 529, "mask_center": 0.5}
+
+
+def test_a_recipe_chooses_the_loss() -> None:
+    trees = {name: load_recipe(name).tree("zhang-siggraph17") for name in ("paper", "repo")}
+    with torch.device("meta"):
+        losses = {name: type(vars(build_method(tree))["_modules"]["objective"]) for name, tree in trees.items()}
+    assert losses == {"paper": HuberLoss, "repo": AbsoluteLoss}
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"decay_steps": 10}, "--set decay_steps changes nothing: `schedule` and `drops`"),
         ({"widht": 1}, "no setting of zhang-eccv16 is called 'widht'; did you mean width"),
         ({"network": 1}, "no setting of zhang-eccv16 is called 'network'"),
         ({"class_path": "x"}, "no setting of zhang-eccv16 is called 'class_path'"),
@@ -178,7 +204,8 @@ def test_a_length_or_schedule_that_contradicts_itself_is_refused(tmp_path: Path,
 def test_settings_of_stages_exist(recipe: str) -> None:
     loaded = load_recipe(recipe)
     for name, stage in loaded.stages.items():
-        assert set(stage.model) <= set(setting_names(catalog.model_tree(name))), name
+        tree = catalog.model_tree(name)
+        assert set(stage.model) <= {*setting_names(tree), *tree["init_args"]}, name
         build_data(catalog.data_tree("synthetic"), train_size=loaded.train_size, **stage.data)
 
 
