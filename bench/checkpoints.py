@@ -102,6 +102,7 @@ FORMATS: Mapping[str, CheckpointFormat] = MappingProxyType(
             names=r"siggraph17",
             parts={"network": Part()},
             settings={"mask_center": 0.0},
+            shared={"instcolor-full": {"full": "network"}},
         ),
         "colorization-pytorch": CheckpointFormat(
             method="zhang-siggraph17",

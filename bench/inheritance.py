@@ -1,5 +1,6 @@
 """What a training begins from: the stages and networks of another one, or of an import, that `--init` names."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 TAKEN = "taken_over"
 """Key, in what a manifest says of a stage, under which the digests of its networks stand if `--init` brought them."""
 
-HOW = frozenset(
-    ("learning_rate", "optimizer", "weight_decay", "betas", "decay_steps", "loss", "chunk", "input_size", "crop_size")
-)
+SIZES = frozenset(("input_size", "crop_size", "global_size", "chunk"))
+HOW = SIZES | {"learning_rate", "optimizer", "weight_decay", "betas", "decay_steps", "loss"}
 """Settings that say how, and at which size, a network is trained, and not which network it is."""
 
 
@@ -52,6 +52,42 @@ def trained_stages(start: Path, stages: Sequence[str], settings: Mapping[str, An
         return stage in manifest.training and with_settings(manifest.tree(stage), given) == manifest.tree(stage)
 
     return list(takewhile(is_trained, stages))
+
+
+def network_settings(folder: Path) -> dict[str, Any]:
+    """Return what the networks in a weights folder are built with, and what travels with them, by name.
+
+    Those of `HOW` are left out: another size or optimiser makes no other network.
+    """
+    manifest = load_manifest(folder)
+    found: dict[str, Any] = dict(manifest.settings)
+    for tree in manifest.models.values():
+        parts = (tree.get("init_args", {}).get(name) for name in manifest.networks)
+        for part in parts:
+            found |= part.get("init_args", {}) if isinstance(part, dict) else {}
+    return {name: value for name, value in found.items() if name not in HOW}
+
+
+def check_alike(stage: str, tree: Tree, start: Path, settings: Mapping[str, Any]) -> None:
+    """Check that a stage is built as the networks in `start` were, but for what is asked for by name.
+
+    Args:
+        stage: its id.
+        tree: builds the stage as it is to be trained.
+        start: a weights folder.
+        settings: of the model, as given on the command line.
+
+    Raises:
+        UsageError: The recipe says otherwise; the message names the settings.
+    """
+    theirs = network_settings(start)
+    other = [name for name in theirs if name not in settings and with_settings(tree, {name: theirs[name]}) != tree]
+    if other:
+        keep = " ".join(f"--set {name}={json.dumps(theirs[name])}" for name in other)
+        raise UsageError(
+            f"{stage} cannot begin from {start}: its networks were built with another {' and '.join(other)} than the "
+            f"recipe says; give {keep} to keep what they were built with, or another recipe"
+        )
 
 
 def is_fine_tuned(stage: str, tree: Tree, start: Path) -> bool:

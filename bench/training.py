@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import catalog
 from bench.build import build_data, build_method, data_errors
@@ -22,10 +23,12 @@ from bench.identity import TrainingOptions, check_same, identity, is_done
 from bench.inheritance import (
     TAKEN,
     await_taken,
+    check_alike,
     check_alone,
     check_taken,
     is_fine_tuned,
     load_trained,
+    network_settings,
     take_over,
     trained_stages,
 )
@@ -33,7 +36,7 @@ from bench.manifest import MANIFEST, load_manifest, save_weights
 from bench.panels import PanelCallback
 from bench.processes import is_first_process, launcher
 from bench.progress import Advance, progress, say
-from bench.recipe import Stage
+from bench.recipe import Recipe, Stage
 from bench.tracking import training_loggers
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
@@ -57,7 +60,7 @@ def train(method: str, options: TrainingOptions) -> Path:
     if options.sync_batchnorm and not torch.cuda.is_available():
         raise UsageError("--sync-batchnorm needs GPUs: torch shares statistics between these only; leave it out")
     launcher(options.devices, options.nodes)
-    options = replace(options, recipe=options.recipe.with_settings(options.settings, stages))
+    options = replace(options, recipe=_recipe(stages, options))
     check_alone(stages, options.weights)
     _check_built(stages, options)
     _take_over(stages[:-1], options)
@@ -68,6 +71,19 @@ def train(method: str, options: TrainingOptions) -> Path:
         title = f"{stage} (stage {position} of {len(stages)})" if len(stages) > 1 else stage
         train_stage(stage, title, options)
     return options.weights
+
+
+def _recipe(stages: Sequence[str], options: TrainingOptions) -> Recipe:
+    """Return the recipe with the settings of the networks that are begun from before, and `settings` after its own."""
+    recipe, start = options.recipe, options.start
+    for folder in (options.weights, start):
+        if folder is not None and (folder / MANIFEST).is_file():
+            recipe = recipe.with_defaults(network_settings(folder), stages)
+    recipe = recipe.with_settings(options.settings, stages)
+    if start is not None:
+        for stage in stages:
+            check_alike(stage, recipe.tree(stage), start, options.settings)
+    return recipe
 
 
 def _check_built(stages: Sequence[str], options: TrainingOptions) -> None:
@@ -99,7 +115,8 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
 
     Raises:
         MissingError: Its files are not there.
-        UsageError: It has no photo that the stage can be trained on, or the method cannot learn from those it has.
+        UsageError: It has no photo that the stage can be trained on, the method cannot learn from those it has, or
+            BatchNorm is to be shared by processes that may have nothing to share.
     """
     settings = options.recipe.stage(stage)
     with data_errors():
@@ -119,7 +136,19 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
                 f"{stage} cannot be trained: the dataset has no {lacking}; give another --data or --data-root"
             )
         method.check_data(data)
+    if options.sync_batchnorm:
+        _check_crops(stage, method, data)
     return data
+
+
+def _check_crops(stage: str, method: Colorizer, data: PhotoDataModule) -> None:
+    """Refuse a stage that would wait for ever: a process without crops shares no statistics of BatchNorm."""
+    learning = any(isinstance(part, _BatchNorm) and part.training for part in method.modules())
+    if method.uses_boxes and learning and not data.boxes_only:
+        raise UsageError(
+            f"--sync-batchnorm waits for ever where one process has no boxes for {stage}: leave it out, or set "
+            "`data: {boxes_only: true}` for that stage in the recipe"
+        )
 
 
 def steps_an_epoch(photos: int, batch_size: int, processes: int) -> int:

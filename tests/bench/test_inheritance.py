@@ -25,6 +25,7 @@ STAGES = (
     "instcolor-fusion-masked",
     "zhang-eccv16",
     "zhang-eccv16-l2",
+    "zhang-siggraph17",
 )
 RECIPE = Recipe(
     id="tiny",
@@ -175,9 +176,53 @@ def test_networks_of_an_import_are_a_start(tmp_path: Path) -> None:
         train("instcolor-full", options(tmp_path, init=untrained(tmp_path / "other", seed=4)))
 
 
+def center(folder: Path, stage: str, network: str) -> float:
+    value: float = load_manifest(folder).models[stage]["init_args"][network]["init_args"]["mask_center"]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("method", "network", "mask_center"), [("zhang-siggraph17", "network", 0.5), ("instcolor-full", "full", 0.0)]
+)
+def test_the_centre_of_the_hint_mask_travels(method: str, network: str, mask_center: float, tmp_path: Path) -> None:
+    start = untrained(tmp_path / "import", method, mask_center=mask_center)
+    assert center(start, method, network) != RECIPE.tree(method)["init_args"][network]["init_args"]["mask_center"]
+    train(method, options(tmp_path / "out", init=start))
+    assert center(tmp_path / "out" / "weights", method, network) == mask_center
+    again = tmp_path / "again"
+    train(method, options(again, init=start, settings={"mask_center": 0.25}))
+    assert center(again / "weights", method, network) == 0.25, "as it was asked for"
+
+
+def test_later_stages_have_the_centre_of_those_before_them(tmp_path: Path) -> None:
+    train("instcolor-full", options(tmp_path, init=untrained(tmp_path / "import", mask_center=0.0)))
+    train("instcolor-instance", options(tmp_path))
+    assert [center(tmp_path / "weights", "instcolor-instance", name) for name in ("full", "instance")] == [0.0, 0.0]
+
+
+def test_a_recipe_that_says_otherwise_than_the_networks_is_refused(tmp_path: Path) -> None:
+    start = untrained(tmp_path / "import", "zhang-siggraph17", mask_center=0.0)
+    stage = RECIPE.stage("zhang-siggraph17").model_copy(update={"model": {"mask_center": 0.5}})
+    other = RECIPE.model_copy(update={"stages": {"zhang-siggraph17": stage}})
+    with pytest.raises(UsageError, match=r"another mask_center than the recipe says; give --set mask_center=0\.0 to"):
+        train("zhang-siggraph17", options(tmp_path / "out", init=start, recipe=other))
+
+
+def test_all_stages_follow_from_an_import_of_the_first(tmp_path: Path) -> None:
+    start = untrained(tmp_path / "import")
+    train("instcolor-fusion", options(tmp_path / "out", init=start))
+    began, out = load_file(start / "full.safetensors")["model_out.0.weight"], tmp_path / "out"
+    ends = [tensors(out, name)["model_out.0.weight"] for name in ("full", "instance", "fusion")]
+    assert all(
+        0 < (one - other).abs().max() <= 1.01e-3 for one, other in zip([began, *ends[:1] * 2], ends, strict=True)
+    )
+
+
 def test_what_does_not_fit_is_named(before: Path, tmp_path: Path) -> None:
     wide = untrained(tmp_path / "wide", width=0.125)
-    with pytest.raises(UsageError, match=r"full cannot begin from .*wide.*'full': full\.safetensors .*size mismatch"):
+    with pytest.raises(
+        UsageError, match=r"full cannot begin from .*wide: .* another width .*; give --set width=0\.125"
+    ):
         train("instcolor-full", options(tmp_path / "out", init=wide))
     with pytest.raises(UsageError, match=r"zhang-eccv16: it has full, instance, zhang-eccv16 has network, prior"):
         train("zhang-eccv16", options(tmp_path / "out", init=before))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.data import BatchSampler
 
 from bench import callbacks, training
-from bench.build import build_data
+from bench.build import build_data, build_method
 from bench.callbacks import KeepLast, SameOnAllProcesses, StopOnNaN
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, UsageError
@@ -274,6 +274,19 @@ def test_batches_of_an_epoch_are_those_of_the_loader(photos: int, batch: int, pr
     sampler = EpochSampler(photos, world=processes)
     whole = BatchSampler(range(len(sampler)), batch, drop_last=len(sampler) >= batch)
     assert len(whole) == batches
+
+
+@pytest.mark.parametrize("stage", ["instcolor-full", "instcolor-instance", "instcolor-fusion"])
+def test_statistics_are_shared_only_where_every_process_has_some(stage: str, tmp_path: Path) -> None:
+    shared = options(tmp_path, sync_batchnorm=True)
+    method = build_method(shared.recipe.tree(stage))
+    training.stage_data(stage, method, shared)
+    loose = replace(shared, recipe=recipe(instcolor_instance=Stage(steps=2, learning_rate=1e-3)))
+    if stage != "instcolor-instance":
+        training.stage_data(stage, method, loose)
+        return
+    with pytest.raises(UsageError, match=r"waits for ever .* no boxes for instcolor-instance: leave it out, or set"):
+        training.stage_data(stage, method, loose)
 
 
 def test_epochs_become_steps(tmp_path: Path) -> None:

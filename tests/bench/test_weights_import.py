@@ -168,9 +168,13 @@ def test_the_released_eccv16_decodes_by_a_plain_softmax(tmp_path: Path) -> None:
     assert torch.equal(prior, torch.full_like(prior, 1 / len(prior)))
 
 
-def test_the_start_of_instcolorization_is_in_one_file_under_both_names(tmp_path: Path) -> None:
-    path = save(state_of("zhang-siggraph17"), tmp_path / "latest_net_G.pth")
-    import_weights("colorization-pytorch", [path], tmp_path / "out")
+@pytest.mark.parametrize(("form", "center"), [("colorization-pytorch", 0.5), ("zhang-siggraph17", 0.0)])
+def test_the_start_of_instcolorization_is_in_one_file_under_both_names(
+    form: str, center: float, tmp_path: Path
+) -> None:
+    path = save(state_of("zhang-siggraph17"), tmp_path / SINGLE[form][1])
+    manifest = import_weights(form, [path], tmp_path / "out").manifest
+    assert manifest.tree("instcolor-full")["init_args"]["full"]["init_args"]["mask_center"] == center
     assert [each.name for each in (tmp_path / "out").glob("*.safetensors")] == ["network.safetensors"]
     assert find_method_weights(tmp_path / "out", "instcolor-full") == tmp_path / "out"
     assert_same(tmp_path / "out", "instcolor-full", {"full": networks_of("zhang-siggraph17")["network"]})
