@@ -1,12 +1,12 @@
 """What a set of photos is, before any tensor exists: names, annotations, and a way to read a picture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Segmentation:
     @classmethod
     def pack(cls, content: object) -> Self:
         """Keep polygons, a list of x, y, x, y, ... each, or run lengths, a mapping of `size` and `counts`."""
-        return cls(to_json(content))
+        return cls(json.dumps(content, separators=(",", ":")).encode())
 
     def unpack(self) -> Any:
         """Return the lists, or the mapping, as they were given."""
-        return from_json(self.packed)
+        return json.loads(self.packed)
 
 
 @dataclass(frozen=True, slots=True)
