@@ -33,6 +33,7 @@ TORCH_FREE = (
     "datamodules.photos",
     "datamodules.protocol",
     "datamodules.sources.*",
+    "datamodules.synsets",
 )
 UNSAFE = ("yaml.unsafe_load", "yaml.full_load", "pickle.load", "pickle.loads", "jit.load", "load_state_dict_from_url")
 LAZY = {"ultralytics", "wandb", "mlflow", "submitit", "lightning"}
