@@ -15,8 +15,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, model_validator
 
 from bench.errors import CommandError
-from bench.files import sync_folder
-from bench.tables import write_table
+from bench.files import atomic_write, sync_folder
+from bench.locks import PATIENCE, Lock
+from bench.tables import table_to_csv
 
 Status = Literal[
     "ok",
@@ -66,6 +67,7 @@ class Row(BaseModel):
         left_out_small: instances whose box is too small to score.
         left_out_crowd: annotations of crowds.
         identical: whether prediction and truth are the same to the last bit.
+        gray_prediction: whether the prediction is grey, by the rule for the truth.
         scores: by metric; None where the metric is not defined for this picture. Empty in a row with an error.
         message: why there is an error; empty elsewhere.
     """
@@ -82,6 +84,7 @@ class Row(BaseModel):
     left_out_small: NonNegativeInt = 0
     left_out_crowd: NonNegativeInt = 0
     identical: bool = False
+    gray_prediction: bool = False
     scores: Scores = {}
     instances: tuple[InstanceRow, ...] = ()
     message: str = ""
@@ -108,18 +111,24 @@ class RowStore:
     """Append the rows of one process to `rows.rank<r>.jsonl`.
 
     Each row is one write to a file opened for appending: a kill at any moment costs at most the picture in hand.
-    Opening cuts off the torn end that a kill or a power loss may have left.
+    Opening cuts off the torn end that a kill or a power loss may have left. One store at a time has the file: a second
+    one, in whatever process, waits for the first to be closed or to die.
 
     Args:
         folder: of the run; made where it is missing.
         run_id: that all rows must carry.
         rank: of the process.
+        patience: seconds to wait for another store.
+
+    Raises:
+        CommandError: Another process has the file for longer, or it cannot be opened.
     """
 
-    def __init__(self, folder: Path, run_id: str, rank: int = 0) -> None:
+    def __init__(self, folder: Path, run_id: str, rank: int = 0, patience: float = PATIENCE) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.run_id = run_id
         self.path = folder / f"rows.rank{rank}.jsonl"
+        self._lock = Lock(folder / f".rows.rank{rank}.lock", f"{folder.name}/{self.path.name}", patience)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         os.ftruncate(self._file, sum(map(len, _whole_lines(self.path)[0])))
         sync_folder(folder)
@@ -159,6 +168,7 @@ class RowStore:
             self.flush()
             os.close(self._file)
             self._file = -1
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +177,7 @@ class RowStore:
         self.close()
 
 
-def read_rows(folder: Path, run_id: str | None = None) -> dict[str, Row]:
+def read_rows(folder: Path, run_id: str | None = None, rank: int | None = None) -> dict[str, Row]:
     """Return the rows of all processes, by image, sorted by it.
 
     A torn last line is left out with a warning, so that its image is done again; a row that stands twice counts once.
@@ -175,12 +185,13 @@ def read_rows(folder: Path, run_id: str | None = None) -> dict[str, Row]:
     Args:
         folder: of the run; without row files there are no rows.
         run_id: that all rows must carry; None takes that of the first.
+        rank: of the process whose rows are wanted; None for those of all.
 
     Raises:
         RowError: A line in the middle is broken, rows are of another run, or two rows of one image differ.
     """
     rows: dict[str, tuple[Row, str]] = {}
-    for path in sorted(folder.glob("rows.rank*.jsonl")):
+    for path in sorted(folder.glob(f"rows.rank{'*' if rank is None else rank}.jsonl")):
         for number, row in _read_file(path):
             place = f"{path.name}:{number}"
             run_id = run_id or row.run_id
@@ -192,26 +203,46 @@ def read_rows(folder: Path, run_id: str | None = None) -> dict[str, Row]:
     return {image: rows[image][0] for image in sorted(rows)}
 
 
-def write_images_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
-    """Write one line a picture, sorted by `image`; a column for each of `metrics`."""
+def await_writers(folder: Path, patience: float = PATIENCE) -> None:
+    """Wait until no process writes rows of a run: those that a killed run left behind end by themselves.
+
+    Raises:
+        CommandError: One is still at work after `patience` seconds; the message names it.
+    """
+    for path in sorted(folder.glob(".rows.rank*.lock")):
+        Lock(path, f"{folder.name}/{path.stem.removeprefix('.')}.jsonl", patience).release()
+
+
+def images_csv(rows: Iterable[Row], metrics: Sequence[str]) -> str:
+    """Return the text of `images.csv`: one line a picture, sorted by `image`; a column for each of `metrics`."""
     columns = ("image", "width", "height", "n_instances", "status", *metrics)
     ordered = sorted(rows, key=lambda row: row.image)
     lines = [
         (row.image, row.width, row.height, row.n_instances, row.status, *map(row.scores.get, metrics))
         for row in ordered
     ]
-    write_table(path, columns, lines)
+    return table_to_csv(columns, lines)
 
 
-def write_instances_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
-    """Write one line an instance, sorted by `image` and the number `instance`; a column for each of `metrics`."""
+def instances_csv(rows: Iterable[Row], metrics: Sequence[str]) -> str:
+    """Return the text of `instances.csv`: one line an instance, sorted by `image` and the number `instance`."""
     columns = [name for name in InstanceRow.model_fields if name != "scores"]
     lines = [
         (row.image, *(getattr(instance, name) for name in columns), *map(instance.scores.get, metrics))
         for row in sorted(rows, key=lambda row: row.image)
         for instance in sorted(row.instances, key=lambda instance: instance.instance)
     ]
-    write_table(path, ("image", *columns, *metrics), lines)
+    return table_to_csv(("image", *columns, *metrics), lines)
+
+
+def write_images_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
+    """Replace `path` by `images_csv`."""
+    atomic_write(path, images_csv(rows, metrics))
+
+
+def write_instances_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str]) -> None:
+    """Replace `path` by `instances_csv`."""
+    atomic_write(path, instances_csv(rows, metrics))
 
 
 def _read_file(path: Path) -> Iterator[tuple[int, Row]]:
@@ -221,7 +252,10 @@ def _read_file(path: Path) -> Iterator[tuple[int, Row]]:
             row = Row.model_validate(json.loads(line))
         except ValueError as error:
             reason = " ".join(str(error).split())[:200]
-            raise RowError(f"{path.name}:{number}: not a row of this suite: {reason}") from error
+            raise RowError(
+                f"{path.name}:{number}: not a row of this suite ({reason}); put the file back as it was, or delete "
+                f"line {number} and run the same command again: its picture is done anew"
+            ) from error
         yield number, row
     if torn:
         warnings.warn(f"{path.name}: the torn last line is left out, its image is done again", stacklevel=3)

@@ -1,6 +1,11 @@
 """Runs as `colorbench run` leaves them, made without a network."""
 
-from collections.abc import Callable, Mapping
+import os
+import signal
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,3 +116,34 @@ def _save_images(out: Path, folder: Path, dataset: str, keys: Mapping[str, objec
         for path, shade in places.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             _picture(shade).save(path)
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
+    """Return a function that does some work in a forked child and returns its number; what still runs is killed.
+
+    A child has all modules at once, so that it costs nothing; it ends with status 0, or 1 where the work raised.
+    """
+    children: list[int] = []
+
+    def start(work: Callable[[], object]) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads; the children use none
+            child = os.fork()
+        if child:
+            children.append(child)
+            return child
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    yield start
+    for child in children:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
