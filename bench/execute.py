@@ -19,7 +19,8 @@ from bench.errors import CommandError
 from bench.progress import say
 from bench.rows import RowStore
 from bench.scoring.evaluator import Evaluator, shorten_reason
-from bench.scoring.perceptual import find_lpips
+from bench.scoring.networks import find_networks
+from bench.scoring.scorer import Scorer
 from bench.weights import load_networks
 from datamodules.photo_data import PhotoDataModule
 from datamodules.photo_dataset import BoxChoice
@@ -174,13 +175,17 @@ def make_evaluator(
     source = data.source("test")
     if source is None:
         raise ValueError(f"{request.title}: the dataset has no pictures to score")
-    return Evaluator(
-        store,
+    scorer = Scorer(
+        run_id=request.run_id,
         protocol=PROTOCOLS[request.protocol],
+        metrics=request.metrics,
         truths={photo.key: photo.annotations for photo in source.photos},
         categories=source.categories,
-        metrics=request.metrics,
-        lpips=find_lpips(request.metrics)[0],
+        networks=find_networks(request.metrics)[0],
+    )
+    return Evaluator(
+        store,
+        scorer,
         images_dir=request.folder / "images" if request.save_images else None,
         progress=advance,
     )
@@ -199,7 +204,7 @@ class Share:
 
     def score(self) -> None:
         """Score all pictures that have no row yet."""
-        everything = frozenset(self.evaluator.truths)
+        everything = frozenset(self.evaluator.scorer.truths)
         while (error := self.test(self.done | self.evaluator.finished)) is not None:
             batch = self.evaluator.in_flight
             if len(batch) > 1:

@@ -17,7 +17,7 @@ from bench.files import atomic_write
 from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
 from bench.progress import progress, say
 from bench.provenance import canonical_digest, run_id, sources_digest
-from bench.scoring.perceptual import find_lpips
+from bench.scoring.networks import find_networks
 from bench.suite import Suite
 from bench.weights import load_manifest, weights_digest
 from datamodules.boxfile import read_boxes
@@ -125,8 +125,7 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
 
 def available_metrics(suite: Suite, *, download: bool) -> tuple[tuple[str, ...], list[str]]:
     """Return the suite's metrics that can be computed here, and a line for each that cannot."""
-    networks, notices = find_lpips(suite.metrics, download=download)
-    kept = tuple(name for name in suite.metrics if not name.startswith("lpips_") or name in networks)
+    _, kept, notices = find_networks(suite.metrics, download=download)
     return kept, notices
 
 

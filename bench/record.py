@@ -8,11 +8,22 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from bench.provenance import git_state, package_versions
-from bench.rows import Row
+from bench.rows import Row, Scores
+from bench.scoring.metrics import METRICS, metrics_at
 from bench.statistics import bootstrap_interval
 from datamodules.protocol import Protocol
 
@@ -26,7 +37,10 @@ class Score(BaseModel):
         mean: over pictures, or over instances; None without any.
         std: with n - 1; None for fewer than two.
         n: how many pictures or instances have the score.
-        low: lower end of the 95 % bootstrap interval over pictures, `high` the upper one; None for a single picture.
+        low: lower end of the 95 % bootstrap interval over pictures, `high` the upper one; None for a single picture,
+            and for a metric that only a set has.
+        difference: signed difference of the mean to that of the truth, for a metric that is best where the truth is;
+            None for the others, which don't write it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +50,12 @@ class Score(BaseModel):
     n: NonNegativeInt
     low: FiniteFloat | None
     high: FiniteFloat | None
+    difference: FiniteFloat | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty_difference(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if key != "difference" or value is not None}
 
 
 class Counts(BaseModel):
@@ -51,6 +71,7 @@ class Counts(BaseModel):
         left_out_small: annotations whose box is too small to be scored.
         left_out_crowd: annotations of crowds.
         identical: pictures whose prediction is the truth to the last bit.
+        gray_prediction: pictures whose prediction is grey; None in old records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +85,7 @@ class Counts(BaseModel):
     left_out_small: NonNegativeInt
     left_out_crowd: NonNegativeInt
     identical: NonNegativeInt
+    gray_prediction: NonNegativeInt | None = None
 
 
 class Digests(BaseModel):
@@ -71,6 +93,7 @@ class Digests(BaseModel):
 
     Attributes:
         settings: of method, hints, precision and all else that the seeds of one comparison share; None in old records.
+        predictions: of the pictures of a folder that was scored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +102,7 @@ class Digests(BaseModel):
     boxes: str | None = None
     weights: str | None = None
     settings: str | None = None
+    predictions: str | None = None
     config: str
     rows: str
 
@@ -161,12 +185,13 @@ def build_record(
     seconds: float,
     computed: int,
     peak_memory_mb: float | None,
+    sets: Mapping[str, Score] = MappingProxyType({}),
 ) -> RunRecord:
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
-    `rows` are keyed by image, in any order. Each of `metrics` gets a score at both levels, an empty one where there are
+    `rows` are keyed by image, in any order. Each of `metrics` gets a score at its levels, an empty one where there are
     no data. `digests` holds all but that of the rows. `started` has a time zone; `seconds` were spent on `computed`
-    pictures since then.
+    pictures since then. `sets` holds the scores of those metrics that rows don't have.
     """
     ordered = [rows[image] for image in sorted(rows)]
     commit, dirty = git_state()
@@ -181,8 +206,8 @@ def build_record(
         seed=seed,
         partial=partial,
         untrained=untrained,
-        image={metric: score_images(ordered, metric) for metric in metrics},
-        instance={metric: score_instances(ordered, metric) for metric in metrics},
+        image={metric: sets.get(metric) or score_images(ordered, metric) for metric in metrics_at("image", metrics)},
+        instance={metric: score_instances(ordered, metric) for metric in metrics_at("instance", metrics)},
         counts=count_rows(ordered),
         digests=Digests(**digests, rows=rows_digest(ordered)),
         parameters=dict(parameters),
@@ -221,19 +246,29 @@ def count_rows(rows: Iterable[Row]) -> Counts:
         left_out_small=sum(row.left_out_small for row in scored),
         left_out_crowd=sum(row.left_out_crowd for row in scored),
         identical=sum(row.identical for row in scored),
+        gray_prediction=sum(row.gray_prediction for row in scored),
     )
 
 
 def score_images(rows: Iterable[Row], metric: str) -> Score:
     """Return the score of a metric over pictures."""
-    groups = [_present([row.scores.get(metric)]) for row in _ranked(rows)]
-    return _score(groups)
+    return _score_of([[row.scores] for row in _ranked(rows)], metric)
 
 
 def score_instances(rows: Iterable[Row], metric: str) -> Score:
     """Return the score of a metric over the instances of all pictures."""
-    groups = [_present([instance.scores.get(metric) for instance in row.instances]) for row in _ranked(rows)]
-    return _score(groups)
+    return _score_of([[instance.scores for instance in row.instances] for row in _ranked(rows)], metric)
+
+
+def _score_of(groups: Sequence[Sequence[Scores]], metric: str) -> Score:
+    """Return the score of a metric over groups, one a picture; beside it the difference to the same of the truth."""
+    score = _score([_present(scores.get(metric) for scores in group) for group in groups])
+    companion = METRICS[metric].companion
+    truth = (
+        _score([_present(scores.get(companion) for scores in group) for group in groups]).mean if companion else None
+    )
+    difference = None if truth is None or score.mean is None else score.mean - truth
+    return score.model_copy(update={"difference": difference})
 
 
 def _ranked(rows: Iterable[Row]) -> list[Row]:

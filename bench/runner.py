@@ -21,6 +21,7 @@ from bench.progress import progress, say
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import read_rows, write_images_csv, write_instances_csv
+from bench.scoring.metrics import row_columns
 from bench.suite import Suite
 from bench.tracking import log_record
 from bench.workers import execute_in_processes
@@ -109,8 +110,9 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
     """Write the tables and the record of a run whose rows are there; return how many pictures failed."""
     request = job.request
     rows = read_rows(request.folder, request.run_id)
-    write_images_csv(rows.values(), request.folder / "images.csv", request.metrics)
-    write_instances_csv(rows.values(), request.folder / "instances.csv", request.metrics)
+    write_images_csv(rows.values(), request.folder / "images.csv", row_columns("image", request.metrics))
+    columns = row_columns("instance", request.metrics)
+    write_instances_csv(rows.values(), request.folder / "instances.csv", columns)
     previous = request.folder / "record.json"
     record = build_record(
         rows=rows,

@@ -1,24 +1,20 @@
 """The one place where methods are scored: a callback that turns what `test_step` returns into rows."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.files import path_below
-from bench.rows import InstanceRow, Row, RowStore, Scores, Status
-from bench.scoring.fidelity import FidelityMaps, PixelBox, compare_pictures, find_gray
-from bench.scoring.instances import Instances, area_to_size, find_instances
-from bench.scoring.perceptual import LEAST_SIDE, PREFIX, cut_out, lpips_values
+from bench.rows import Row, RowStore, Status
+from bench.scoring.scorer import Picture, Scorer
 from datamodules.color import lab_to_rgb8
-from datamodules.photos import Annotation
-from datamodules.protocol import Protocol
 from datamodules.types import ColorBatch
 
 LONGEST_MESSAGE = 300
@@ -33,15 +29,6 @@ FOLDERS = re.compile(
 """What stands before the file name in a path of this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Hold a batch of 8-bit predictions beside their truths, (B, 3, H, W) each, and how far they are apart."""
-
-    prediction: Tensor
-    truth: Tensor
-    maps: FidelityMaps
-
-
 class Evaluator(pl.Callback):
     """Score every picture of a test run and append its row; nothing is accumulated or sent between processes.
 
@@ -50,11 +37,8 @@ class Evaluator(pl.Callback):
 
     Args:
         store: that takes the rows of this process.
-        protocol: that the data were prepared by.
-        truths: annotations of each picture by its key; pictures that are missing here have none.
-        categories: names of the annotations' category ids.
-        metrics: to compute, in the order of the rows; an LPIPS without its network is left out.
-        lpips: networks by metric.
+        scorer: that makes them.
+        labels: the ImageNet class of each label of the data, -1 for none.
         images_dir: where predictions are saved as `<key>.png`; None saves none.
         progress: called with how many more pictures are done.
     """
@@ -62,21 +46,15 @@ class Evaluator(pl.Callback):
     def __init__(
         self,
         store: RowStore,
+        scorer: Scorer,
         *,
-        protocol: Protocol,
-        truths: Mapping[str, Sequence[Annotation]],
-        categories: Mapping[int, str],
-        metrics: Sequence[str],
-        lpips: Mapping[str, nn.Module] | None = None,
+        labels: Sequence[int] = (),
         images_dir: Path | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None:
         self.store = store
-        self.protocol = protocol
-        self.truths = truths
-        self.categories = categories
-        self.lpips = dict(lpips or {})
-        self.metrics = tuple(metric for metric in metrics if not metric.startswith(PREFIX) or metric in self.lpips)
+        self.scorer = scorer
+        self.labels = labels
         self.images_dir = images_dir
         self.progress = progress
         self.in_flight: tuple[str, ...] = ()
@@ -88,8 +66,8 @@ class Evaluator(pl.Callback):
         return frozenset(self._finished)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Bring the LPIPS networks to the method's device."""
-        self.lpips = {metric: network.to(pl_module.device) for metric, network in self.lpips.items()}
+        """Bring the networks of the metrics to the method's device."""
+        self.scorer = replace(self.scorer, networks=self.scorer.networks.to(pl_module.device))
 
     def on_test_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -146,89 +124,20 @@ class Evaluator(pl.Callback):
             self.progress(1)
 
     def _write_scored(self, prediction: Tensor, batch: ColorBatch, kept: Sequence[int]) -> None:
-        truth = batch.rgb[list(kept)]
-        comparison = Comparison(prediction, truth, compare_pictures(prediction, truth))
-        scores = self._score_pictures(comparison)
-        gray = find_gray(truth).tolist()
-        for index, place in enumerate(kept):
-            key = batch.gray.key[place]
+        pictures = [self._picture(batch, place) for place in kept]
+        rows = self.scorer.score(prediction, batch.rgb[list(kept)], pictures).rows
+        for index, row in enumerate(rows):
             if self.images_dir is not None:
-                save_picture(prediction[index], path_below(self.images_dir, key, ".png"))
-            height, width = batch.photo_size[place]
-            found = find_instances(
-                self.truths.get(key, ()), self.protocol.crop(width, height), (truth.shape[-2], truth.shape[-1])
-            )
-            instances = self._score_instances(comparison, index, found)
-            row = Row(
-                run_id=self.store.run_id,
-                image=key,
-                status="gray-truth" if gray[index] else "ok",
-                width=truth.shape[-1],
-                height=truth.shape[-2],
-                n_instances=len(instances),
-                n_boxes=len(batch.gray.boxes[place]),
-                left_out_small=found.left_out_small,
-                left_out_crowd=found.left_out_crowd,
-                identical=not bool(comparison.maps.squared_error[index].any()),
-                scores=scores[index],
-                instances=instances,
-            )
+                save_picture(prediction[index], path_below(self.images_dir, row.image, ".png"))
             self._append(row)
 
-    def _score_pictures(self, comparison: Comparison) -> list[Scores]:
-        """Return the scores of each picture of the batch."""
-        pictures = range(len(comparison.prediction))
-        fidelity = [(comparison.maps, index, None) for index in pictures]
-        large = min(comparison.prediction.shape[-2:]) >= LEAST_SIDE
-        pair = (comparison.prediction, comparison.truth) if large else None
-        return self._score(fidelity, pair)
-
-    def _score_instances(self, comparison: Comparison, index: int, found: Instances) -> tuple[InstanceRow, ...]:
-        """Return the rows of the instances of picture `index`."""
-        boxes = [box for _, box in found.scored]
-        fidelity = [(comparison.maps, index, box) for box in boxes]
-        pair = (
-            (cut_out(comparison.prediction[index], boxes), cut_out(comparison.truth[index], boxes))
-            if self.lpips and boxes
-            else None
-        )
-        scores = self._score(fidelity, pair)
-        return tuple(
-            self._instance_row(annotation, box, score)
-            for (annotation, box), score in zip(found.scored, scores, strict=True)
-        )
-
-    def _score(
-        self,
-        regions: Sequence[tuple[FidelityMaps, int, PixelBox | None]],
-        pair: tuple[Tensor, Tensor] | None,
-    ) -> list[Scores]:
-        """Return the scores of regions, and of the pictures beside them that LPIPS is to see; None for none."""
-        columns: dict[str, Sequence[float | None]] = {}
-        for metric in self.metrics:
-            if metric == "psnr":
-                columns[metric] = [maps.psnr_of(index, box) for maps, index, box in regions]
-            elif metric == "ssim":
-                columns[metric] = [maps.ssim_of(index, box) for maps, index, box in regions]
-            elif pair is None:
-                columns[metric] = [None] * len(regions)
-            else:
-                columns[metric] = lpips_values(self.lpips[metric], *pair).tolist()
-        return [{metric: column[place] for metric, column in columns.items()} for place in range(len(regions))]
-
-    def _instance_row(self, annotation: Annotation, box: PixelBox, scores: Scores) -> InstanceRow:
-        left, top, right, bottom = box
-        return InstanceRow(
-            instance=annotation.id,
-            category_id=annotation.category_id,
-            category=self.categories.get(annotation.category_id, ""),
-            area=annotation.area,
-            size=area_to_size(annotation.area),
-            x=left,
-            y=top,
-            width=right - left,
-            height=bottom - top,
-            scores=scores,
+    def _picture(self, batch: ColorBatch, place: int) -> Picture:
+        label = int(batch.label[place])
+        return Picture(
+            key=batch.gray.key[place],
+            photo_size=batch.photo_size[place],
+            n_boxes=len(batch.gray.boxes[place]),
+            label=self.labels[label] if 0 <= label < len(self.labels) else -1,
         )
 
 

@@ -1,13 +1,13 @@
 """The table of metrics: what each measures, in which unit, and which way is better. Knows no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Level = Literal["image", "instance"]
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "truth"]
 
 
 class Metric(BaseModel):
@@ -17,9 +17,11 @@ class Metric(BaseModel):
         id: its name in suites, rows and tables.
         name: its name in headings.
         unit: empty for a plain number.
-        direction: which values are better.
+        direction: which values are better; `truth` for those that are nearest to the truth's own.
         decimals: shown in tables; files hold all digits.
         levels: whether pictures, instances or both have it.
+        of_set: whether a set of pictures has it, but no single one.
+        companion: the column beside it that holds the same of the truth; empty for none.
         definition: what is computed, and when there is no value.
         source: where it was defined.
     """
@@ -32,13 +34,15 @@ class Metric(BaseModel):
     direction: Direction
     decimals: int
     levels: tuple[Level, ...] = ("image", "instance")
+    of_set: bool = False
+    companion: str = ""
     definition: str
     source: str
 
     @property
     def arrow(self) -> str:
-        """Return an arrow that points to the better values."""
-        return "↑" if self.direction == "higher" else "↓"
+        """Return an arrow that points to the better values; a level one where they are those of the truth."""
+        return {"higher": "↑", "lower": "↓", "truth": "→"}[self.direction]
 
     @property
     def title(self) -> str:
@@ -93,7 +97,73 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             _lpips("alex", "AlexNet"),
             _lpips("vgg", "VGG-16"),
             _lpips("squeeze", "SqueezeNet 1.1"),
+            Metric(
+                id="ab_rmse",
+                name="ab-RMSE",
+                unit="CIE",
+                direction="lower",
+                decimals=2,
+                definition=("root of the mean squared a*b* error of the 8-bit pictures, over pixels and both channels"),
+                source="Deshpande et al., Learning Large-Scale Automatic Image Colorization, ICCV 2015",
+            ),
+            Metric(
+                id="ciede2000",
+                name="CIEDE2000",
+                unit="ΔE",
+                direction="lower",
+                decimals=2,
+                definition="mean over pixels of the CIE 2000 colour difference of the 8-bit pictures, kL = kC = kH = 1",
+                source="CIE 142-2001; Sharma et al., Color Research and Application 2005; equal to scikit-image's",
+            ),
+            Metric(
+                id="auc",
+                name="AuC",
+                unit="%",
+                direction="higher",
+                decimals=2,
+                definition=(
+                    "area under the cumulative share of pixels whose a*b* distance is at most t, t = 0, 1, ..., 150, in "
+                    "per cent of a perfect one"
+                ),
+                source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
+            ),
+            Metric(
+                id="auc_rebalanced",
+                name="AuC rebalanced",
+                unit="%",
+                direction="higher",
+                decimals=2,
+                definition="AuC with pixels weighted by the inverse prior of their true bin of 313",
+                source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
+            ),
+            Metric(
+                id="colorfulness",
+                name="Colorfulness",
+                direction="truth",
+                decimals=2,
+                companion="colorfulness_truth",
+                definition=(
+                    "of the 8-bit prediction, with signed rg and yb; best where the truth's mean is, which the set's "
+                    "signed difference is to"
+                ),
+                source="Hasler and Suesstrunk, Measuring Colorfulness in Natural Images, HVEI 2003",
+            ),
         )
     }
 )
 """All metrics by id, in the order of tables."""
+
+
+def metrics_at(level: Level, metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some metrics that a level has."""
+    return tuple(metric for metric in metrics if level in METRICS[metric].levels)
+
+
+def row_columns(level: Level, metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return what stands in rows and their tables for some metrics: those of single pictures, and their companions.
+
+    >>> row_columns("image", ("psnr", "colorfulness"))
+    ('psnr', 'colorfulness', 'colorfulness_truth')
+    """
+    single = [METRICS[metric] for metric in metrics_at(level, metrics) if not METRICS[metric].of_set]
+    return tuple(name for metric in single for name in (metric.id, metric.companion) if name)

@@ -10,42 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.downloads import LPIPS_FILES
 from bench.errors import UsageError
 from bench.scoring.fidelity import PixelBox
-from bench.weights import WeightsMissingError, find_weights
 
 PREFIX = "lpips_"
 LEAST_SIDE = 32
 CUTOUT_SIDE = 64
 CHUNK_PIXELS = 2**19
-
-
-def find_lpips(metrics: Sequence[str], *, download: bool = True) -> tuple[dict[str, nn.Module], list[str]]:
-    """Return the networks of those LPIPS metrics whose backbone is at hand, and a line for each that is not.
-
-    Args:
-        metrics: ids; those that are no LPIPS are passed over.
-        download: whether a backbone that is not on this machine may be fetched.
-
-    Returns:
-        Networks by metric, and for each metric without one what is missing and what to do.
-
-    Raises:
-        UsageError: A backbone's file does not hold that backbone.
-    """
-    networks: dict[str, nn.Module] = {}
-    notices = []
-    for metric in metrics:
-        if not metric.startswith(PREFIX):
-            continue
-        try:
-            path = find_weights(*LPIPS_FILES[metric], download=download)
-        except WeightsMissingError as error:
-            notices.append(f"{metric} is left out: {error}")
-        else:
-            networks[metric] = load_lpips(metric.removeprefix(PREFIX), path)
-    return networks, notices
 
 
 @cache

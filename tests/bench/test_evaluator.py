@@ -1,6 +1,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from torch.utils.data import DataLoader
 
 from bench.rows import Row, RowStore, read_rows
 from bench.scoring.evaluator import Evaluator, shorten_reason
+from bench.scoring.networks import Networks
 from bench.scoring.perceptual import build_lpips, cut_out, lpips_values
+from bench.scoring.scorer import Scorer
 from datamodules.color import lab_to_rgb8, rgb8_to_lab
 from datamodules.photos import Annotation
-from datamodules.protocol import PROTOCOLS
+from datamodules.protocol import PROTOCOLS, Protocol
 from datamodules.types import Boxes, ColorBatch, Failure, GrayBatch
 from lightning_modules.base import Colorizer
 
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::pytorch_lightning")
 REFERENCE: Any = metrics
 WIDTH, HEIGHT = 120, 80
 SIDE = 64
+SQUARE = PROTOCOLS["stretch256-v1"].resized(SIDE)
 ANNOTATIONS = (
     Annotation(7, 18, (11.5, 4.0, 60.0, 50.0), 700.0),
     Annotation(3, 1, (-3.0, 20.3, 200.0, 70.0), 9999.0),
@@ -78,15 +82,23 @@ def store(tmp_path: Path) -> Iterator[RowStore]:
         yield opened
 
 
-def make_evaluator(store: RowStore, **changes: Any) -> Evaluator:
-    protocol = PROTOCOLS["stretch256-v1"].resized(SIDE)
-    settings: dict[str, Any] = {
-        "protocol": protocol,
-        "truths": {"a": ANNOTATIONS},
-        "categories": {1: "person"},
-        "metrics": ("psnr", "ssim", "lpips_squeeze"),
-    }
-    return Evaluator(store, **{**settings, **changes})
+def make_evaluator(
+    store: RowStore,
+    networks: Networks | None = None,
+    metrics: tuple[str, ...] = ("psnr", "ssim"),
+    protocol: Protocol = SQUARE,
+    truths: Mapping[str, tuple[Annotation, ...]] = MappingProxyType({"a": ANNOTATIONS}),
+    **changes: Any,
+) -> Evaluator:
+    scorer = Scorer(
+        run_id=store.run_id,
+        protocol=protocol,
+        metrics=metrics,
+        truths=truths,
+        categories={1: "person"},
+        networks=networks or Networks(),
+    )
+    return Evaluator(store, scorer, **changes)
 
 
 def evaluate(evaluator: Evaluator, method: Colorizer, *batches: ColorBatch) -> dict[str, Row]:
@@ -122,7 +134,9 @@ def test_pictures_and_instances_are_scored(store: RowStore) -> None:
     network = build_lpips("squeeze")
     batch = make_batch("a", "b")
     progress: list[int] = []
-    evaluator = make_evaluator(store, lpips={"lpips_squeeze": network}, progress=progress.append)
+    evaluator = make_evaluator(
+        store, Networks({"lpips_squeeze": network}), ("psnr", "ssim", "lpips_squeeze"), progress=progress.append
+    )
     rows = evaluate(evaluator, Dimmed(), batch)
     prediction = lab_to_rgb8(batch.gray.light, batch.chroma * 0.6)
     whole = lpips_values(network, prediction, batch.rgb).tolist()

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from bench.downloads import LPIPS_FILES
 from bench.errors import UsageError
 from bench.scoring import perceptual
-from bench.scoring.perceptual import cut_out, find_lpips, load_lpips, lpips_values, read_features
-from bench.weights import WeightsMissingError
+from bench.scoring.perceptual import cut_out, load_lpips, lpips_values, read_features
 
 MODELS: Any = torchvision.models
 BUILDERS = {"squeeze": MODELS.squeezenet1_1, "alex": MODELS.alexnet}
@@ -142,20 +141,6 @@ def test_a_wrong_backbone_is_refused(how: str, message: str, backbones: dict[str
     with pytest.raises(UsageError, match=message) as error:
         load_lpips("squeeze", path)
     assert str(tmp_path) not in str(error.value)
-
-
-def test_metrics_without_a_backbone_are_named_once_with_the_remedy(
-    backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def find(*names: str, download: bool) -> Path:
-        if names[0].startswith("squeeze"):
-            return backbones["squeeze"]
-        raise WeightsMissingError(f"no weights {names[0]}: bring them")
-
-    monkeypatch.setattr(perceptual, "find_weights", find)
-    networks, notices = find_lpips(["psnr", "lpips_vgg", "lpips_squeeze"])
-    assert list(networks) == ["lpips_squeeze"]
-    assert notices == ["lpips_vgg is left out: no weights vgg16-397923af.pth: bring them"]
 
 
 def test_cut_outs_are_resized_in_real_numbers(pair: tuple[Tensor, Tensor]) -> None:

@@ -19,7 +19,7 @@ FIELDS = """schema, run_id, suite, method, detector, dataset, protocol, protocol
     image, instance, counts, digests, parameters, git_commit, git_dirty, versions, device, precision, processes,
     started_utc, seconds, images_per_second, peak_memory_mb"""
 COUNTS = """images, failed, gray_truth, without_instances, without_detections, instances, left_out_small,
-    left_out_crowd, identical"""
+    left_out_crowd, identical, gray_prediction"""
 
 
 def names(text: str) -> list[str]:
@@ -79,7 +79,7 @@ def test_the_record_has_the_promised_fields_in_order() -> None:
     content = json.loads(build(make_rows()).to_json())
     assert list(content) == names(FIELDS)
     assert list(content["counts"]) == names(COUNTS)
-    assert list(content["digests"]) == ["dataset", "boxes", "weights", "settings", "config", "rows"]
+    assert list(content["digests"]) == ["dataset", "boxes", "weights", "settings", "predictions", "config", "rows"]
     assert list(content["image"]["psnr"]) == ["mean", "std", "n", "low", "high"]
     assert content["digests"]["boxes"] is None
     assert content["started_utc"] == "2026-01-02T01:04:05Z"
@@ -93,6 +93,19 @@ def test_the_record_reads_back() -> None:
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
     with pytest.raises(ValidationError, match="surplus"):
         RunRecord.model_validate({**json.loads(record.to_json()), "surplus": 1})
+
+
+def test_a_mean_that_is_best_at_the_truth_has_its_difference_beside_it() -> None:
+    rows = [
+        make_row(name, None, scores={"colorfulness": value, "colorfulness_truth": truth}, gray_prediction=value == 0)
+        for name, value, truth in (("a", 10.0, 30.0), ("b", 0.0, 20.0))
+    ]
+    record = build(rows, metrics=["colorfulness"])
+    assert record.image["colorfulness"].mean == 5.0
+    assert record.image["colorfulness"].difference == -20.0
+    assert record.counts.gray_prediction == 1
+    assert json.loads(record.to_json())["image"]["colorfulness"]["difference"] == -20.0
+    assert RunRecord.model_validate_json(record.to_json()) == record
 
 
 def test_pictures_are_counted() -> None:
