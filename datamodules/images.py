@@ -17,6 +17,9 @@ from PIL import Image, ImageFile
 MAX_PIXELS = 89_478_485
 """Largest picture that is decoded; Pillow's own limit for a decompression bomb."""
 
+MAX_BYTES = 2**30
+"""Largest file that is read: more than `MAX_PIXELS` of 16-bit colour with alpha take without any compression."""
+
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 )
@@ -73,7 +76,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None = 
         (H, W, 3) uint8, R G B.
 
     Raises:
-        ImageError: `error-size` above `max_pixels`; `error-decode` for all that is no readable picture.
+        ImageError: `error-size` above `max_pixels` or `MAX_BYTES`; `error-decode` for all that is no readable picture.
     """
     with open_file(path, root) as file:
         return read_open(file, max_pixels)
@@ -87,7 +90,7 @@ def read_open(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8
     except ImageError:
         raise
     except Exception as error:  # a broken file makes Pillow's plug-ins raise nearly anything
-        raise ImageError(f"the file is broken: {error or type(error).__name__}") from error
+        raise ImageError(f"the file is broken: {str(error) or type(error).__name__}") from error
 
 
 @contextmanager
@@ -107,7 +110,7 @@ def open_file(path: Path, root: Path | None = None) -> BufferedReader:
     """Open a regular file for reading; never waits on a pipe nor touches a device.
 
     Raises:
-        ImageError: The file is missing, unreadable, no regular file, or outside of `root`.
+        ImageError: The file is missing, unreadable, no regular file, outside of `root`, or too large.
     """
     try:
         if root is not None and not path.resolve(strict=True).is_relative_to(root.resolve()):
@@ -115,10 +118,20 @@ def open_file(path: Path, root: Path | None = None) -> BufferedReader:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, RuntimeError, ValueError) as error:
         raise ImageError(f"the file cannot be opened: {reason_of(error)}") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        check_kind(os.fstat(handle))
+    except ImageError:
         os.close(handle)
-        raise ImageError("this is a folder, a pipe or a device, not a file")
+        raise
     return os.fdopen(handle, "rb")
+
+
+def check_kind(facts: os.stat_result) -> None:
+    """Refuse what is no regular file, or one of more bytes than any picture that is decoded can have."""
+    if not stat.S_ISREG(facts.st_mode):
+        raise ImageError("this is a folder, a pipe or a device, not a file")
+    if facts.st_size > MAX_BYTES:
+        raise ImageError(f"{facts.st_size} bytes are more than the {MAX_BYTES} allowed", "error-size")
 
 
 def reason_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from datamodules.images import ImageError, find_images, path_to_key, read_image, read_open
+from datamodules.images import ImageError, find_images, open_file, path_to_key, read_image, read_open
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -244,6 +244,15 @@ def test_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> N
     (tmp_path / "a.png").write_bytes(bomb)
     with pytest.raises(ImageError) as caught:
         read_image(tmp_path / "a.png")
+    assert caught.value.status == "error-size"
+
+
+def test_a_file_of_a_terabyte_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.webp").open("wb") as file:
+        file.write(b"RIFF\0\0\0\0WEBPVP8 ")
+        file.truncate(2**40)
+    with pytest.raises(ImageError, match="1099511627776 bytes are more than") as caught:
+        open_file(tmp_path / "a.webp")
     assert caught.value.status == "error-size"
 
 
