@@ -1,5 +1,6 @@
 """Write files so that a reader meets the old content or the new one, never half of either."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,18 @@ def atomic_write(path: Path, content: str | bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append `data` in one write to a file that was opened for appending.
+
+    Raises:
+        OSError: The system does not take all of it, as on a full disk; no part of it stays in the file.
+    """
+    before = os.fstat(descriptor).st_size
+    if os.write(descriptor, data) < len(data):
+        os.ftruncate(descriptor, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 From them everything else is computed. A run that was killed is resumed by reading them, at any number of processes.
 """
 
-import errno
 import json
 import os
 import time
@@ -15,7 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, model_validator
 
 from bench.errors import CommandError
-from bench.files import atomic_write, sync_folder
+from bench.files import append_whole, atomic_write, sync_folder
 from bench.locks import PATIENCE, Lock
 from bench.tables import table_to_csv
 
@@ -144,12 +143,8 @@ class RowStore:
         if row.run_id != self.run_id:
             raise RowError(f"a row of run {row.run_id[:12]} was given to the store of run {self.run_id[:12]}")
         line = f"{row.to_json()}\n".encode()
-        before = os.fstat(self._file).st_size
         try:
-            written = os.write(self._file, line)
-            if written < len(line):
-                os.ftruncate(self._file, before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_whole(self._file, line)
         except OSError as error:
             raise RowError(f"{self.path.name}: {len(line)} bytes could not be written: {error.strerror}") from error
         self._unsynced += 1
