@@ -217,12 +217,11 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Rank the methods of one or more runs."""
-    from bench.catalog import known
     from bench.leaderboard import format_of, print_leaderboards, render
-    from bench.scoring.metrics import METRICS
+    from bench.scoring.metrics import find_metric
 
     if sort is not None:
-        known("metric", sort, METRICS)
+        find_metric(sort)
     levels = [level.value] if level else ["image", "instance"]
     form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
     if out is None and form == Format.terminal.value:

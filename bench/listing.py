@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import catalog
-from bench.scoring.metrics import METRICS
+from bench.scoring.metrics import METRICS, VARIANTS
 from bench.terminal import PLAIN_WIDTH, widen
 from datamodules.protocol import PROTOCOLS
 
@@ -59,10 +59,10 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 
 COLUMNS = {
     "methods": ("id", "name", "year", "uses_boxes", "trainable", "license"),
-    "metrics": ("id", "unit", "direction", "definition"),
+    "metrics": ("id", "unit", "direction", "definition", "source"),
     "protocols": ("id", "geometry", "size", "luminance"),
 }
-SENTENCES = frozenset({"about", "definition"})
+SENTENCES = frozenset({"about", "definition", "source"})
 
 
 def entries(kind: str) -> list[Entry]:
@@ -83,6 +83,8 @@ def print_entries(kind: str, console: Console | None = None) -> None:
     if Measurement.get(console, console.options.update(max_width=PLAIN_WIDTH), table).maximum > console.width:
         table = _table(rows, [column for column in columns if column != "name"])
     console.print(table)
+    if kind == "metrics":
+        console.print(f"Of other definitions, each refused with the reason: {', '.join(VARIANTS)}.", soft_wrap=True)
 
 
 def _table(rows: Sequence[Entry], columns: Sequence[str]) -> Table:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench import catalog
 from bench.errors import UsageError
-from bench.scoring.metrics import METRICS
+from bench.scoring.metrics import find_metric
 from datamodules.protocol import PROTOCOLS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -160,7 +160,7 @@ class Suite(BaseModel):
     def _whole(self) -> Self:
         catalog.known("protocol", self.protocol, PROTOCOLS)
         for metric in self.metrics:
-            catalog.known("metric", metric, METRICS)
+            find_metric(metric)
         if not self.seeds or min(self.seeds) < 0:
             raise UsageError(f"seeds are {list(self.seeds)}: give one or more whole numbers from 0")
         _unique("method", self.methods)

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.catalog import known
+from bench.errors import UsageError
+
 Level = Literal["image", "instance"]
 Direction = Literal["higher", "lower", "truth"]
 
@@ -148,6 +151,33 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 ),
                 source="Hasler and Suesstrunk, Measuring Colorfulness in Natural Images, HVEI 2003",
             ),
+            Metric(
+                id="fid",
+                name="FID",
+                direction="lower",
+                decimals=2,
+                levels=("image",),
+                of_set=True,
+                definition=(
+                    "Frechet distance between the 2048 Inception features of all predictions and of their truths, with "
+                    "the weights of the TensorFlow original; a set has it, no single picture; biased upwards below some "
+                    "thousand pictures"
+                ),
+                source="Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017; as torch-fidelity",
+            ),
+            Metric(
+                id="classification_top1",
+                name="VGG-16 top-1",
+                unit="%",
+                direction="higher",
+                decimals=1,
+                levels=("image",),
+                definition=(
+                    "share of predictions whose ImageNet class torchvision's VGG-16 names first: shorter side 256, centre "
+                    "crop 224; none for pictures without a class"
+                ),
+                source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
+            ),
         )
     }
 )
@@ -167,3 +197,38 @@ def row_columns(level: Level, metrics: Iterable[str]) -> tuple[str, ...]:
     """
     single = [METRICS[metric] for metric in metrics_at(level, metrics) if not METRICS[metric].of_set]
     return tuple(name for metric in single for name in (metric.id, metric.companion) if name)
+
+
+VARIANTS: Mapping[str, str] = MappingProxyType(
+    {
+        "lpips": "LPIPS hangs on its backbone, so each is a metric: lpips_alex, lpips_vgg or lpips_squeeze",
+        "psnr_pooled": (
+            "one squared error pooled over the set (the default of torchmetrics) differs by several dB from the mean over "
+            "pictures: take psnr"
+        ),
+        "psnr_ab": "a*b* have no peak of 255, though some compute a PSNR with it: take ab_rmse",
+        "ssim_gray": "EdgeConnect's SSIM sees grey pictures through a window of 51, which no colour can change: take ssim",
+        "ssim_225": "CT2's SSIM has a data range of 225, by a slip: take ssim",
+        "colorfulness_abs": (
+            "DDColor, CT2 and UniColor take |rg| and |yb|, Hasler and Suesstrunk signed ones: take colorfulness"
+        ),
+        "delta_colorfulness": (
+            "papers mean the difference of the means or the mean of the differences: take colorfulness, the record of "
+            "which holds the first as `difference`"
+        ),
+        "fid_64": "the FID of 64 features is another scale: take fid, of 2048 features",
+        "fid_ddcolor": "DDColor scales the input of Inception in its own way: take fid",
+    }
+)
+"""What papers report under the name of a metric here, and what to take instead."""
+
+
+def find_metric(name: str) -> Metric:
+    """Return a metric by its id.
+
+    Raises:
+        UsageError: There is none; the message has the nearest ids, or says why a known variant is not computed.
+    """
+    if name in VARIANTS:
+        raise UsageError(f"{name!r} is not computed here: {VARIANTS[name]}")
+    return METRICS[known("metric", name, METRICS)]

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from bench.scoring.metrics import METRICS, Metric
+from bench.errors import UsageError
+from bench.scoring.metrics import METRICS, VARIANTS, Metric, find_metric
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.id)
@@ -17,8 +18,23 @@ def test_each_metric_is_described_in_full(metric: Metric) -> None:
 
 
 def test_the_promised_metrics_are_there_in_the_order_of_tables() -> None:
-    promised = ["psnr", "ssim", "lpips_alex", "lpips_vgg", "lpips_squeeze"]
-    assert [metric for metric in METRICS if metric in promised] == promised
+    promised = """psnr ssim lpips_alex lpips_vgg lpips_squeeze ab_rmse ciede2000 auc auc_rebalanced colorfulness fid
+        classification_top1"""
+    assert list(METRICS) == promised.split()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_papers_call_by_the_same_name_is_refused_with_the_reason_and_what_to_take(name: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        find_metric(name)
+    assert name in str(refusal.value)
+    assert any(metric in VARIANTS[name] for metric in METRICS)
+
+
+def test_a_mistyped_metric_gets_the_nearest() -> None:
+    assert find_metric("psnr") is METRICS["psnr"]
+    with pytest.raises(UsageError, match="did you mean psnr"):
+        find_metric("pnsr")
 
 
 def test_headings_say_unit_and_direction() -> None:
