@@ -125,8 +125,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 direction="higher",
                 decimals=2,
                 definition=(
-                    "area under the cumulative share of pixels whose a*b* distance is at most t, t = 0, 1, ..., 150, in "
-                    "per cent of a perfect one"
+                    "area under the cumulative share of pixels whose a*b* distance is at most t, t = 0, 1, ..., 150, "
+                    "in per cent of a perfect one"
                 ),
                 source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
             ),
@@ -160,8 +160,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 of_set=True,
                 definition=(
                     "Frechet distance between the 2048 Inception features of all predictions and of their truths, with "
-                    "the weights of the TensorFlow original; a set has it, no single picture; biased upwards below some "
-                    "thousand pictures"
+                    "the weights of the TensorFlow original; a set has it, no single picture; biased upwards below "
+                    "some thousand pictures"
                 ),
                 source="Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017; as torch-fidelity",
             ),
@@ -173,8 +173,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 decimals=1,
                 levels=("image",),
                 definition=(
-                    "share of predictions whose ImageNet class torchvision's VGG-16 names first: shorter side 256, centre "
-                    "crop 224; none for pictures without a class"
+                    "share of predictions whose ImageNet class torchvision's VGG-16 names first: shorter side 256, "
+                    "centre crop 224; none for pictures without a class"
                 ),
                 source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
             ),
@@ -203,18 +203,18 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
     {
         "lpips": "LPIPS hangs on its backbone, so each is a metric: lpips_alex, lpips_vgg or lpips_squeeze",
         "psnr_pooled": (
-            "one squared error pooled over the set (the default of torchmetrics) differs by several dB from the mean over "
-            "pictures: take psnr"
+            "one squared error pooled over the set (the default of torchmetrics) differs by several dB from the mean "
+            "over pictures: take psnr"
         ),
         "psnr_ab": "a*b* have no peak of 255, though some compute a PSNR with it: take ab_rmse",
-        "ssim_gray": "EdgeConnect's SSIM sees grey pictures through a window of 51, which no colour can change: take ssim",
+        "ssim_gray": "EdgeConnect's SSIM looks at grey pictures, through a window of 51: take ssim",
         "ssim_225": "CT2's SSIM has a data range of 225, by a slip: take ssim",
         "colorfulness_abs": (
             "DDColor, CT2 and UniColor take |rg| and |yb|, Hasler and Suesstrunk signed ones: take colorfulness"
         ),
         "delta_colorfulness": (
-            "papers mean the difference of the means or the mean of the differences: take colorfulness, the record of "
-            "which holds the first as `difference`"
+            "papers mean the difference of the means or the mean of the differences: take colorfulness, whose record "
+            "holds the first as `difference`"
         ),
         "fid_64": "the FID of 64 features is another scale: take fid, of 2048 features",
         "fid_ddcolor": "DDColor scales the input of Inception in its own way: take fid",
