@@ -1,7 +1,6 @@
 """CSV as this project writes it: equal content gives equal bytes, and no cell is a formula to a spreadsheet."""
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from bench.files import atomic_write
 Cell = str | int | float | None
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
+QUOTED = re.compile(r'[,"\r\n]')
 
 
 def escape_text(text: str) -> str:
@@ -30,13 +30,22 @@ def format_cell(value: Cell) -> str:
     return escape_text(value) if isinstance(value, str) else repr(value)
 
 
+def quote(cell: str) -> str:
+    """Put a cell into quotes where it needs them.
+
+    Convention:
+        As `csv.writer`, and round a lone return too, which that writer leaves bare although it ends a line to readers.
+
+    >>> quote("a"), quote("a,b")
+    ('a', '"a,b"')
+    """
+    return '"' + cell.replace('"', '""') + '"' if QUOTED.search(cell) else cell
+
+
 def table_to_csv(columns: Sequence[str], lines: Iterable[Sequence[Cell]]) -> str:
     """Return a table as CSV text with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([format_cell(value) for value in line] for line in lines)
-    return text.getvalue()
+    cells = [columns, *([format_cell(value) for value in line] for line in lines)]
+    return "".join(",".join(map(quote, line)) + "\n" for line in cells)
 
 
 def write_table(path: Path, columns: Sequence[str], lines: Iterable[Sequence[Cell]]) -> None:

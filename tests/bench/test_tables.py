@@ -30,7 +30,7 @@ def test_numbers_are_not_escaped_and_read_back() -> None:
 
 
 def test_tables_read_back(tmp_path: Path) -> None:
-    names = ["a,b", 'c"d', "e\nf", "g\r\nh", "'=i", "=j", "é"]
+    names = ["a,b", 'c"d', "e\nf", "g\r\nh", "g\rh", "'=i", "=j", "é"]
     write_table(tmp_path / "new" / "t.csv", ["name", "value"], [(name, -1.5) for name in names])
     assert read_table(tmp_path / "new" / "t.csv") == [{"name": name, "value": "-1.5"} for name in names]
     with (tmp_path / "new" / "t.csv").open(newline="", encoding="utf-8") as file:
