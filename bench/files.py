@@ -1,12 +1,16 @@
 """Write files so that a reader meets the old content or the new one, never half of either."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from bench.errors import CommandError
+
+LONGEST_NAME = 255
+"""Bytes of a file's name that Linux, macOS and Windows take."""
 
 
 @contextmanager
@@ -70,13 +74,47 @@ def sync_folder(folder: Path) -> None:
 def path_below(folder: Path, key: str, suffix: str = "") -> Path:
     """Return the file that `key`, a path with `/` between folders, has below `folder`.
 
+    Convention:
+        Where a name with its suffix is longer than file systems take, its beginning and a digest of it stand for it.
+
     Raises:
         ValueError: The key is empty or absolute, climbs out of the folder, or follows a link out of it.
     """
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or ".." in parts or "\0" in key:
         raise ValueError(f"the name {key!r} does not stay below its folder: give a relative path without '..'")
-    path = folder.joinpath(*parts[:-1], parts[-1] + suffix)
+    path = folder.joinpath(*map(fitting_name, parts[:-1]), fitting_name(parts[-1], suffix))
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"the name {key!r} leads out of its folder by a link")
     return path
+
+
+def fitting_name(name: str, suffix: str = "") -> str:
+    """Return a file's name with a suffix, cut to `LONGEST_NAME` bytes, and then with a digest that tells it from others.
+
+    >>> fitting_name("photo", ".png"), len(fitting_name(255 * "x", ".png"))
+    ('photo.png', 255)
+    """
+    content = name.encode()
+    if len(content) + len(suffix) <= LONGEST_NAME:
+        return name + suffix
+    end = f"~{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    return content[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove the temporary files that processes which were killed while they wrote have left below a folder."""
+    for path in folder.rglob(".*.tmp"):
+        process = path.suffixes[-2].removeprefix(".") if len(path.suffixes) > 1 else ""
+        if process.isdecimal() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -7,6 +7,7 @@ from PIL import Image
 
 from bench.build import build_data
 from bench.catalog import Tree
+from bench.files import path_below
 from bench.progress import progress
 from bench.suite import Suite
 from datamodules.images import ImageError
@@ -32,7 +33,7 @@ def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
     with progress("truth pictures", len(photos)) as advance:
         for photo in photos:
             advance()
-            path = folder / f"{photo.key}.truth.png"
+            path = path_below(folder, photo.key, ".truth.png")
             if source is None or path.is_file():
                 continue
             try:
@@ -40,5 +41,5 @@ def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
             except ImageError:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            gray_of(picture).save(folder / f"{photo.key}.gray.png")
+            gray_of(picture).save(path_below(folder, photo.key, ".gray.png"))
             picture.save(path)

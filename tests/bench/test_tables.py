@@ -74,3 +74,14 @@ def test_names_stay_below_their_folder(tmp_path: Path) -> None:
     for key in ("", "/etc/passwd", "../a", "a/../../b", "a\0b", "link/a"):
         with pytest.raises(ValueError, match="folder"):
             path_below(tmp_path, key, ".png")
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127 + "x", "%E9" * 251, "a/" + "😀" * 63 + "/b"])
+def test_names_that_are_too_long_with_their_suffix_are_cut_and_told_apart(name: str, tmp_path: Path) -> None:
+    paths = [path_below(tmp_path, key, ".truth.png") for key in (name, f"{name}1", f"1{name}")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert len(set(paths)) == 3
+    assert path_below(tmp_path, name, ".truth.png") == paths[0]
+    assert all(path.name.endswith(".truth.png") for path in paths)
