@@ -90,7 +90,7 @@ def path_below(folder: Path, key: str, suffix: str = "") -> Path:
 
 
 def fitting_name(name: str, suffix: str = "") -> str:
-    """Return a file's name with a suffix, cut to `LONGEST_NAME` bytes, and then with a digest that tells it from others.
+    """Return a file's name with a suffix, cut to `LONGEST_NAME` bytes and then with a digest to tell it from others.
 
     >>> fitting_name("photo", ".png"), len(fitting_name(255 * "x", ".png"))
     ('photo.png', 255)
