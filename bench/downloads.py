@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 TIMEOUT_SECONDS = 10.0
 TORCHVISION = "https://download.pytorch.org/models"
 ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.3.0"
+FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
+PYTORCH_FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights"
 
 COLORIZERS = "https://colorizers.s3.us-east-2.amazonaws.com"
 OPENMMLAB = "https://download.openmmlab.com/mmediting/inst_colorization"
@@ -63,6 +65,17 @@ def _torchvision(name: str, sha256: str, use: str) -> KnownFile:
     return KnownFile(name=name, use=use, license="BSD-3-Clause", sha256=sha256, url=f"{TORCHVISION}/{name}")
 
 
+def _inception(url: str) -> KnownFile:
+    """Return the network of FID, which two projects publish under names of their own: the bytes are the same."""
+    return KnownFile(
+        name=url.rpartition("/")[2],
+        use="metric fid",
+        license="Apache-2.0",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        url=url,
+    )
+
+
 _FILES = (
     KnownFile(name="yolov8n-seg-coco.pt", use="detector yolo, looked for first", license="AGPL-3.0"),
     KnownFile(
@@ -94,8 +107,12 @@ _FILES = (
         "metric lpips_alex",
     ),
     _torchvision(
-        "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0", "metric lpips_vgg"
+        "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "metrics lpips_vgg, classification_top1",
     ),
+    _inception(f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth"),
+    _inception(f"{PYTORCH_FID}/pt_inception-2015-12-05-6726825d.pth"),
 )
 
 RELEASED = (
@@ -132,6 +149,12 @@ LPIPS_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The LPIPS metrics, and the files that the backbone of each is looked for in, the best first."""
+
+FID_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+"""The files that the network of `fid` is looked for in."""
+
+TOP1_FILES = ("vgg16-397923af.pth",)
+"""The files that the network of `classification_top1` is looked for in."""
 
 
 def file_sha256(path: Path) -> str:
