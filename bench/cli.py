@@ -89,12 +89,20 @@ def run(
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep the coloured pictures.")] = False,
     logger: Loggers = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first run with a failed picture.")] = False,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Run methods in a process of their own, which they may bring down.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that a batch may take, with --isolate or several --devices.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be run.")] = False,
 ) -> None:
     """Run a suite, or go on with one that was stopped, and write records, tables and a report."""
     from bench.plan import Places, plan
     from bench.suite import load_suite
 
+    if timeout is not None and devices == 1 and not isolate:
+        raise UsageError("a batch can be given up only in a process of its own: give --isolate with --timeout")
     loaded, beside = load_suite(suite)
     changes = {
         "limit": limit,
@@ -116,6 +124,8 @@ def run(
         places,
         only=only or (),
         devices=devices,
+        isolate=isolate,
+        timeout=timeout,
         save_images=save_images,
         strict=strict,
         loggers=_loggers(logger),
@@ -218,11 +228,12 @@ def leaderboard(
 ) -> None:
     """Rank the methods of one or more runs."""
     from bench.leaderboard import format_of, print_leaderboards, render
+    from bench.ranking import LEVELS
     from bench.scoring.metrics import find_metric
 
     if sort is not None:
         find_metric(sort)
-    levels = [level.value] if level else ["image", "instance"]
+    levels = [each for each in LEVELS if level is None or each == level.value]
     form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
     if out is None and form == Format.terminal.value:
         print_leaderboards(folders, levels=levels, sort=sort)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +18,7 @@ from bench.catalog import Tree
 from bench.device import peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
 from bench.progress import say
-from bench.rows import RowStore
+from bench.rows import RowStore, Status
 from bench.scoring.evaluator import Evaluator, shorten_reason
 from bench.scoring.networks import find_networks
 from bench.scoring.scorer import Scorer
@@ -109,14 +110,27 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def make_trainer(request: Request, evaluator: Evaluator, rank: int) -> pl.Trainer:
+class Announcement(pl.Callback):
+    """Say which pictures the method is about to get, before it gets them."""
+
+    def __init__(self, begin: Callable[[Sequence[str]], object]) -> None:
+        self.begin = begin
+
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Say so."""
+        self.begin(batch.gray.key)
+
+
+def make_trainer(request: Request, callbacks: Sequence[pl.Callback], rank: int) -> pl.Trainer:
     """Return a trainer for one process and one device, without logger or checkpoints."""
     cuda = torch.cuda.is_available()
     return pl.Trainer(
         accelerator="cuda" if cuda else "cpu",
         devices=[rank % torch.cuda.device_count()] if cuda else 1,
         precision="bf16-mixed" if request.precision == "bf16" else "32-true",
-        callbacks=[evaluator],
+        callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -141,7 +155,16 @@ class Effort:
     peak_memory_mb: float
 
 
-def execute(request: Request, rank: int, world: int, done: frozenset[str], advance: Callable[[int], object]) -> Effort:
+def execute(
+    request: Request,
+    rank: int,
+    world: int,
+    done: frozenset[str],
+    advance: Callable[[int], object],
+    *,
+    begin: Callable[[Sequence[str]], object] = len,
+    singly: Sequence[str] = (),
+) -> Effort:
     """Compute and append the rows of this process's share.
 
     A method that fails on a batch is tried again picture by picture; a picture on which it still fails becomes an error
@@ -153,6 +176,8 @@ def execute(request: Request, rank: int, world: int, done: frozenset[str], advan
         world: number of processes.
         done: pictures that have their row already.
         advance: called with how many more pictures are done.
+        begin: called with the pictures that the method is about to get.
+        singly: pictures that it gets first, one by one.
 
     Raises:
         CommandError: Rows or pictures cannot be written.
@@ -164,7 +189,9 @@ def execute(request: Request, rank: int, world: int, done: frozenset[str], advan
         evaluator = make_evaluator(request, store, data, advance)
         began = time.monotonic()
         with quiet_lightning():
-            Share(request, method, data, evaluator, rank, done).score()
+            share = Share(request, method, data, evaluator, Announcement(begin), rank, done)
+            share.try_singly(singly)
+            share.score()
         return Effort(len(evaluator.finished), time.monotonic() - began, peak_memory_mb())
 
 
@@ -199,46 +226,58 @@ class Share:
     method: Colorizer
     data: PhotoDataModule
     evaluator: Evaluator
+    announcement: Announcement
     rank: int
     done: frozenset[str]
 
     def score(self) -> None:
         """Score all pictures that have no row yet."""
-        everything = frozenset(self.evaluator.scorer.truths)
         while (error := self.test(self.done | self.evaluator.finished)) is not None:
             batch = self.evaluator.in_flight
             if len(batch) > 1:
                 say(f"{self.request.title}: {describe(error)} on a batch of {len(batch)}; trying its pictures singly")
-                for key in batch:
-                    single = self.test(everything - {key}) if key not in self.evaluator.finished else None
-                    self.give_up([key], single)
+                self.try_singly(batch)
             else:
                 self.give_up(batch, error)
 
-    def test(self, skip: frozenset[str]) -> Exception | None:
+    def try_singly(self, keys: Sequence[str]) -> None:
+        """Score pictures one by one."""
+        everything = frozenset(self.evaluator.scorer.truths)
+        for key in keys:
+            error = self.test(everything - {key}) if key not in self.evaluator.finished else None
+            self.give_up([key], error)
+
+    def test(self, skip: frozenset[str]) -> Exception | SystemExit | None:
         """Let Lightning's test loop go through all pictures but `skip`; return what the method failed with."""
         self.data.skip = skip
+        callbacks = (self.announcement, self.evaluator)
         try:
-            make_trainer(self.request, self.evaluator, self.rank).test(self.method, datamodule=self.data, verbose=False)
+            make_trainer(self.request, callbacks, self.rank).test(self.method, datamodule=self.data, verbose=False)
         except CommandError:
             raise
         except OSError as error:
             raise CommandError(
                 f"{self.request.title}: cannot go on: {error}; nothing that was finished is lost"
             ) from error
-        except Exception as error:
-            if not self.evaluator.in_flight:
-                raise
+        except (Exception, SystemExit) as error:
+            if not self.evaluator.in_flight or isinstance(error.__context__, KeyboardInterrupt):
+                raise  # Lightning turns Ctrl-C into SystemExit
             return error
         return None
 
-    def give_up(self, keys: Sequence[str], error: Exception | None) -> None:
+    def give_up(self, keys: Sequence[str], error: Exception | SystemExit | None) -> None:
         """Write error rows for pictures that the method failed on."""
         if error is not None:
-            out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-            self.evaluator.fail(keys, "error-memory" if out_of_memory else "error-method", describe(error))
+            self.evaluator.fail(keys, status_of(error), describe(error))
 
 
-def describe(error: Exception) -> str:
+def status_of(error: Exception | SystemExit) -> Status:
+    """Return the status of a picture on which the method failed with an error; `sys.exit` would end the process."""
+    if isinstance(error, SystemExit):
+        return "error-crash"
+    return "error-memory" if isinstance(error, MemoryError | torch.OutOfMemoryError) else "error-method"
+
+
+def describe(error: Exception | SystemExit) -> str:
     """Return an error in one line, without the folders of paths in it."""
     return f"{type(error).__name__}: {shorten_reason(str(error))}"

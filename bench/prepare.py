@@ -33,6 +33,8 @@ class Options:
     places: Places
     only: Sequence[str] = ()
     devices: int = 1
+    isolate: bool = False
+    timeout: float | None = None
     save_images: bool = False
     strict: bool = False
     download: bool = True

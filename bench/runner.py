@@ -2,29 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bench.device import device_name
 from bench.errors import CommandError, UsageError
 from bench.execute import Effort, Request, execute
-from bench.files import atomic_write, path_below
+from bench.files import atomic_write, path_below, remove_torn
 from bench.leaderboard import write_leaderboards
+from bench.locks import Lock
 from bench.pictures import save_pictures
 from bench.plan import plan
 from bench.prepare import Job, Options, check_unchanged, prepare
 from bench.progress import progress, say
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
-from bench.rows import read_rows, write_images_csv, write_instances_csv
+from bench.rows import await_writers, read_rows, write_images_csv, write_instances_csv
 from bench.scoring.metrics import row_columns
 from bench.suite import Suite
 from bench.tracking import log_record
-from bench.workers import execute_in_processes
+from bench.workers import GaveUpError, Task, execute_in_processes
 from datamodules.protocol import PROTOCOLS
 
 
@@ -33,10 +31,14 @@ def run(suite: Suite, options: Options) -> int:
 
     Returns:
         How many pictures ended as error rows.
+
+    Raises:
+        CommandError: Another process is at work in the folder, or runs were left unfinished; all others are done.
     """
     runs = plan(suite, options.only)
     _check_writable(options.out)
-    with _alone(options.out):
+    with Lock(options.out / ".run.lock", str(options.out)):
+        remove_torn(options.out)
         jobs = prepare(suite, runs, options)
         for job in jobs:
             check_unchanged(job, suite)
@@ -46,55 +48,59 @@ def run(suite: Suite, options: Options) -> int:
         if options.save_images:
             for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
                 save_pictures(tree, suite, options.out / "pictures" / name)
-        failed = _execute_all(suite, jobs, options)
+        failed, left = _execute_all(suite, jobs, options)
         write_leaderboards(options.out)
         write_report(options.out)
+    if left:
+        raise CommandError("\n".join(map(str, left)))
     return failed
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second `colorbench run` out of the same folder.
+def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> tuple[int, list[GaveUpError]]:
+    """Compute what is missing and finish each run; several processes get all runs at once, but for `--strict`.
 
-    Raises:
-        CommandError: Another one is at work there.
+    Returns:
+        How many pictures failed, and the runs that were left unfinished because their method ends its process.
     """
-    lock = FileLock(out / ".run.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise CommandError(f"another colorbench run is at work in {out}; wait for it, or give another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> int:
-    """Compute what is missing and finish each run; several processes get all runs at once, but for `--strict`."""
     at_once = len(jobs) if options.devices > 1 and not options.strict else 1
-    failed = 0
+    failed, left = 0, []
     for start in range(0, len(jobs), at_once):
         together = jobs[start : start + at_once]
         tasks = [(job.request, frozenset(_finished(job))) for job in together]
         began = datetime.now(UTC)
-        efforts = execute_in_processes(tasks, options.devices) if options.devices > 1 else [_execute_here(*tasks[0])]
-        failed += sum(finish(suite, job, options, began, effort) for job, effort in zip(together, efforts, strict=True))
-        if failed and options.strict:
+        for job, result in zip(together, _compute(tasks, options), strict=True):
+            if isinstance(result, GaveUpError):
+                left.append(result)
+            else:
+                failed += finish(suite, job, options, began, result)
+        if (failed or left) and options.strict:
             say(f"{together[-1].request.title}: a picture failed, and --strict ends the run here")
             break
-    return failed
+    return failed, left
+
+
+def _compute(tasks: Sequence[Task], options: Options) -> list[Effort | GaveUpError]:
+    """Compute the missing rows of runs; without any missing no process is started."""
+    spent: list[Effort | GaveUpError] = [Effort(0, 0.0, 0.0)] * len(tasks)
+    places = [place for place, (request, done) in enumerate(tasks) if len(done) < request.total]
+    missing = [tasks[place] for place in places]
+    if options.devices == 1 and not options.isolate:
+        results: Sequence[Effort | GaveUpError] = [_execute_here(*task) for task in missing]
+    else:
+        results = execute_in_processes(missing, options.devices, options.timeout) if missing else []
+    for place, result in zip(places, results, strict=True):
+        spent[place] = result
+    return spent
 
 
 def _execute_here(request: Request, done: frozenset[str]) -> Effort:
-    if len(done) >= request.total:
-        return Effort(0, 0.0, 0.0)
     with progress(request.title, request.total - len(done)) as advance:
         return execute(request, 0, 1, done, advance)
 
 
 def _finished(job: Job) -> Iterable[str]:
     """Return the pictures of a run that have their row; say so where their coloured pictures are wanted and gone."""
+    await_writers(job.request.folder)
     rows = read_rows(job.request.folder, job.request.run_id)
     kept = job.request.folder / "images"
     lost = [key for key, row in rows.items() if not row.failed and not path_below(kept, key, ".png").is_file()]

@@ -1,114 +1,283 @@
-"""Several processes for one run: each takes every n-th picture, on a device of its own; none waits for another."""
+"""Several processes for one run: each takes every n-th picture, on a device of its own; none waits for another.
+
+A process that a method brings down costs the picture that does it, and no other: a new process goes on.
+"""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import Any
 
 from bench.errors import CommandError
-from bench.execute import Effort, Request, execute
-from bench.interrupt import Interrupted, raise_on_signals
-from bench.progress import progress
+from bench.execute import Effort, Request
+from bench.interrupt import Interrupted
+from bench.progress import progress, say
+from bench.rows import Row, RowStore, read_rows
 
 Task = tuple[Request, frozenset[str]]
 """A run, and the pictures of it that have their row already."""
 
+COMMAND = (sys.executable, "-P", "-m", "bench.worker")
+MOST_CRASHES = 5
+"""Crashes in a row, without a finished picture between them, after which a run is left."""
 
-def execute_in_processes(tasks: Sequence[Task], processes: int) -> list[Effort]:
+STOPS = {status: number for number in (signal.SIGINT, signal.SIGTERM) for status in (-number, 128 + number)}
+"""Exit statuses of a process that somebody stopped, which says nothing about the method."""
+
+
+class GaveUpError(CommandError):
+    """Report a run that brings its process down again and again."""
+
+
+Event = tuple[int, dict[str, Any] | None]
+"""A process by its rank, and what it says; None when it has ended."""
+
+
+@dataclass(slots=True)
+class Member:
+    """Hold one of the processes, and follow what it does.
+
+    Attributes:
+        tasks: all runs.
+        timeout: seconds that a batch may take from the method to its rows; None for any time.
+        results: of the runs that are behind it.
+        in_hand: pictures that the method was given last.
+        missing: how many of these have no row yet.
+        suspects: pictures that were in hand in a crash; the next process gets them one by one.
+        crashes: in a row, without a finished picture between them.
+        heard: when it last said something, in seconds.
+        silent: whether it was ended because it took too long.
+    """
+
+    rank: int
+    world: int
+    tasks: Sequence[Task]
+    timeout: float | None
+    events: Queue[Event]
+    results: list[Effort | GaveUpError] = field(default_factory=list)
+    in_hand: tuple[str, ...] = ()
+    missing: int = 0
+    suspects: tuple[str, ...] = ()
+    crashes: int = 0
+    heard: float = 0.0
+    silent: bool = False
+    process: "subprocess.Popen[str] | None" = None
+
+    def start(self) -> None:
+        """Start a process on what is left to do."""
+        self.in_hand, self.missing, self.silent = (), 0, False
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.world))}
+        self.process = subprocess.Popen(  # noqa: S603
+            COMMAND,
+            env=threads | dict(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):  # it has ended already, which the thread will tell
+                self.process.stdin.write(json.dumps(self._orders()) + "\n")
+                self.process.stdin.flush()
+
+    def _orders(self) -> dict[str, Any]:
+        first, *others = self.tasks[len(self.results) :]
+        runs = [_order(first, sorted(first[1] | self._written().keys()), self.suspects)]
+        runs += [_order(other, sorted(other[1]), ()) for other in others]
+        return {"rank": self.rank, "world": self.world, "runs": runs}
+
+    def _written(self) -> dict[str, Row]:
+        """Return the rows that processes of this rank have written for the current run."""
+        request = self.request
+        return read_rows(request.folder, request.run_id, self.rank)
+
+    def _listen(self, process: "subprocess.Popen[str]") -> None:
+        for line in process.stdout or ():
+            self.events.put((self.rank, json.loads(line)))
+        self.events.put((self.rank, None))
+
+    @property
+    def request(self) -> Request:
+        """Return the run that it is at."""
+        return self.tasks[len(self.results)][0]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all runs are behind it."""
+        return len(self.results) == len(self.tasks)
+
+    def hear(self, answer: dict[str, Any], advance: Callable[[int], None]) -> None:
+        """Take one answer of the process.
+
+        Raises:
+            CommandError: It cannot go on, for a reason that is not the method.
+        """
+        self.heard = time.monotonic()
+        if "begin" in answer:
+            self.in_hand = tuple(answer["begin"])
+            self.missing = len(self.in_hand)
+        elif "rows" in answer:
+            self.missing -= answer["rows"]
+            self.crashes = 0
+            advance(answer["rows"])
+        elif "effort" in answer:
+            self.results.append(Effort(**answer["effort"]))
+            self.suspects = ()
+        else:
+            raise CommandError(
+                f"{answer['failed']} (process {self.rank}); what was finished is kept: run the same command again to "
+                "go on"
+            )
+
+    def end_if_silent(self) -> None:
+        """End a process that has had a batch for too long."""
+        late = self.timeout is not None and self.missing > 0 and time.monotonic() - self.heard > self.timeout
+        if late and not self.silent and self.process is not None:
+            self.silent = True
+            self.process.kill()
+
+    def end(self) -> None:
+        """End the process, by force if it does not listen."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+            self.process = None
+
+    def recover(self, advance: Callable[[int], None]) -> None:
+        """Go on after the process has ended, with a new one where something is left to do.
+
+        Raises:
+            Interrupted: Somebody stopped the process.
+        """
+        status = 0 if self.process is None else self.process.wait()
+        self._close()
+        if self.finished:
+            return
+        if status in STOPS and not self.silent:
+            raise Interrupted(STOPS[status])
+        written = self._written()
+        self._judge([key for key in self.in_hand if key not in written], self._reason(status), advance)
+        if not self.finished:
+            self.start()
+
+    def _reason(self, status: int) -> str:
+        if self.silent:
+            return f"gave no answer for {self.timeout:g} s"
+        return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+    def _judge(self, left: Sequence[str], reason: str, advance: Callable[[int], None]) -> None:
+        """Find out which picture a crash is to be laid to, or leave the run."""
+        self.crashes += 1
+        if not left:
+            self._give_up(f"{reason} with no picture in its hands")
+        elif self.crashes >= MOST_CRASHES:
+            self._give_up(f"{reason}, for the {self.crashes}th time in a row, last on {', '.join(left)}")
+        elif len(left) == 1 and left[0] in self.suspects:
+            self._blame(left[0], reason)
+            advance(1)
+        else:
+            self.suspects = tuple(dict.fromkeys([*self.suspects, *left]))
+            say(f"{self.request.title}: process {self.rank} {reason} on {', '.join(left)}; trying again, one by one")
+
+    def _blame(self, key: str, reason: str) -> None:
+        request = self.request
+        row = Row(run_id=request.run_id, image=key, status="error-crash", message=f"the method's process {reason}")
+        with RowStore(request.folder, request.run_id, self.rank) as store:
+            store.append(row)
+        say(f"{request.title}: process {self.rank} {reason} on {key} once more; it becomes an error row")
+
+    def _give_up(self, what: str) -> None:
+        request = self.request
+        self.results.append(
+            GaveUpError(
+                f"{request.title}: left unfinished: process {self.rank} {what}; what it printed stands above, and what "
+                "was finished is kept: run the same command again to go on"
+            )
+        )
+        self.suspects, self.crashes = (), 0
+
+
+def _order(task: Task, done: Sequence[str], singly: Sequence[str]) -> dict[str, Any]:
+    left = [key for key in singly if key not in done]
+    return {"request": task[0].model_dump(mode="json"), "done": list(done), "singly": left}
+
+
+def execute_in_processes(
+    tasks: Sequence[Task], processes: int, timeout: float | None = None
+) -> list[Effort | GaveUpError]:
     """Compute the rows of all runs in `processes` processes.
 
     Scoring needs nothing from other pictures, so there is no process group that could hang: pictures are dealt out by
     their position, rows meet in the run's folder.
 
+    A process that dies by itself is started again, and tries the pictures of the batch that it had in hand one by one;
+    one on which it dies again becomes a row `error-crash`. So does one that takes more than `timeout` seconds.
+
     Returns:
-        What was spent on each run: pictures of all processes, the longest time, the largest memory.
+        What was spent on each run: pictures of all processes, the longest time, the largest memory; or why it was left
+        unfinished.
 
     Raises:
-        CommandError: A process ended early. The rows that were written stay, and the run can be started again.
+        CommandError: A process cannot go on, such as on a full disk. The rows that were written stay.
+        Interrupted: Somebody stopped one of the processes.
     """
     title = f"{len(tasks)} runs on {processes} processes"
-    spent: list[list[Effort]] = [[] for _ in range(processes)]
+    events: Queue[Event] = Queue()
+    team = [Member(rank, processes, tasks, timeout, events) for rank in range(processes)]
     with progress(title, sum(request.total - len(done) for request, done in tasks)) as advance:
-        workers = [_start(tasks, rank, processes) for rank in range(processes)]
         try:
-            readers = [
-                threading.Thread(target=_relay, args=(worker, advance, efforts), daemon=True)
-                for worker, efforts in zip(workers, spent, strict=True)
-            ]
-            for reader in readers:
-                reader.start()
-            for worker in workers:
-                worker.wait()
-            for reader in readers:
-                reader.join()
+            for member in team:
+                member.start()
+            while not all(member.finished and member.process is None for member in team):
+                _follow(team, events, advance)
         finally:
-            for worker in workers:
-                worker.terminate()
-                worker.wait()
-                if worker.stdout is not None:
-                    worker.stdout.close()
-    failed = [(rank, worker.returncode) for rank, worker in enumerate(workers) if worker.returncode != 0]
-    if failed:
-        named = ", ".join(f"process {rank} with status {status}" for rank, status in failed)
-        raise CommandError(f"{named} ended early; what was finished is kept: run the same command again to go on")
-    return [_together(efforts) for efforts in zip(*spent, strict=True)]
+            for member in team:
+                member.end()
+    return [_together(results) for results in zip(*(member.results for member in team), strict=True)]
 
 
-def _together(efforts: Sequence[Effort]) -> Effort:
+def _follow(team: Sequence[Member], events: Queue[Event], advance: Callable[[int], None]) -> None:
+    """Take one event, or look after a while whether somebody is silent."""
+    with suppress(Empty):
+        rank, answer = events.get(timeout=0.2)
+        if answer is None:
+            team[rank].recover(advance)
+        else:
+            team[rank].hear(answer, advance)
+    for member in team:
+        member.end_if_silent()
+
+
+def _together(results: Sequence[Effort | GaveUpError]) -> Effort | GaveUpError:
+    """Return what all processes spent on one run, or why one of them left it."""
+    efforts = [result for result in results if isinstance(result, Effort)]
+    for result in results:
+        if isinstance(result, GaveUpError):
+            return result
     return Effort(
         sum(effort.pictures for effort in efforts),
         max(effort.seconds for effort in efforts),
         max(effort.peak_memory_mb for effort in efforts),
     )
-
-
-def _start(tasks: Sequence[Task], rank: int, world: int) -> "subprocess.Popen[str]":
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // world))}
-    worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.workers"],
-        env=threads | dict(os.environ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    runs = [{"request": request.model_dump(mode="json"), "done": sorted(done)} for request, done in tasks]
-    if worker.stdin is not None:
-        with worker.stdin:
-            json.dump({"rank": rank, "world": world, "runs": runs}, worker.stdin)
-    return worker
-
-
-def _relay(worker: "subprocess.Popen[str]", advance: Callable[[int], None], efforts: list[Effort]) -> None:
-    """Take what a worker prints: numbers of finished pictures, and at the end of each run what was spent on it."""
-    for line in worker.stdout or ():
-        report = json.loads(line)
-        if isinstance(report, int):
-            advance(report)
-        else:
-            efforts.append(Effort(**report))
-
-
-def _report(value: object) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Execute the runs that stand on standard input, and report on standard output."""
-    raise_on_signals()
-    task = json.load(sys.stdin)
-    try:
-        for run in task["runs"]:
-            request = Request.model_validate(run["request"])
-            _report(asdict(execute(request, task["rank"], task["world"], frozenset(run["done"]), _report)))
-    except CommandError as error:
-        sys.exit(str(error))
-    except Interrupted as stop:
-        sys.exit(stop.exit_status)
-
-
-if __name__ == "__main__":
-    main()

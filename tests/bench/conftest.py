@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from bench.provenance import canonical_digest
+from bench.ranking import LEVELS
 from bench.record import RunRecord, build_record
-from bench.rows import InstanceRow, Row, RowStore
+from bench.rows import InstanceRow, Row, RowStore, write_images_csv, write_instances_csv
+from bench.scoring.metrics import row_columns
 from datamodules.protocol import PROTOCOLS
 
 PROTOCOL = PROTOCOLS["stretch256-v1"]
@@ -76,6 +78,9 @@ def finish_run() -> Callable[..., RunRecord]:
             rows = {key: _row(run_id, key, values) for key, values in scores.items()}
             for row in rows.values():
                 store.append(row)
+        columns = {level: row_columns(level, metrics) for level in LEVELS}
+        write_images_csv(rows.values(), folder / "images.csv", columns["image"])
+        write_instances_csv(rows.values(), folder / "instances.csv", columns["instance"])
         record = build_record(
             rows=rows,
             run_id=run_id,

@@ -1,0 +1,174 @@
+"""What a parent makes of processes that die, hang, are stopped or cannot go on; the processes are small programs."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import workers
+from bench.errors import CommandError
+from bench.execute import Effort, Request
+from bench.interrupt import Interrupted
+from bench.rows import Row, read_rows
+from bench.workers import GaveUpError, Task, execute_in_processes
+
+RUN = "5" * 64
+KEYS = tuple("abcdefgh")
+PROGRAM = '''
+"""Write a row for each picture, but do to some of them what the file `plan.json` says."""
+import json, os, pathlib, signal, sys, time
+
+orders = json.loads(sys.stdin.readline())
+here = pathlib.Path(__file__).parent
+plan = json.loads((here / "plan.json").read_text())
+
+def say(**answer):
+    print(json.dumps(answer), flush=True)
+
+def color(batch, folder, path):
+    say(begin=batch)
+    with (here / "begun").open("a") as file:
+        file.write(f"{orders['rank']} {' '.join(batch)}\\n")
+    for key in batch:
+        deed = plan.get(f"{folder.name}/{key}", plan.get(key))
+        if deed == "once":
+            if (here / key).exists():
+                deed = None
+            (here / key).touch()
+        if deed in ("crash", "once"):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif deed == "exit":
+            os._exit(0)
+        elif deed == "stop":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif deed == "sleep":
+            time.sleep(60)
+        elif deed == "full":
+            say(failed="no space")
+            sys.exit(1)
+    for key in batch:
+        row = {"run_id": RUN, "image": key, "status": "ok"}
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\\n")
+        say(rows=1)
+
+for run in orders["runs"]:
+    folder = pathlib.Path(run["request"]["folder"])
+    if plan.get(folder.name) == "crash":
+        os.abort()
+    path = folder / f"rows.rank{orders['rank']}.jsonl"
+    mine = [key for key in KEYS[orders["rank"]::orders["world"]] if key not in run["done"]]
+    for key in run["singly"]:
+        color([key], folder, path)
+    mine = [key for key in mine if key not in run["singly"]]
+    for start in range(0, len(mine), run["request"]["batch_size"]):
+        color(mine[start:start + run["request"]["batch_size"]], folder, path)
+    say(effort={"pictures": len(mine), "seconds": 1.0, "peak_memory_mb": 2.0})
+'''
+
+Plan = Callable[[dict[str, str]], object]
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Return a function that says what the processes do, by picture, by run/picture or by run."""
+    program = tmp_path / "program.py"
+    program.write_text(f"RUN, KEYS = {RUN!r}, {KEYS!r}\n" + PROGRAM)
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-S", str(program)))
+    return lambda deeds: program.with_name("plan.json").write_text(json.dumps(deeds))
+
+
+def task(folder: Path, done: frozenset[str] = frozenset(), **changes: Any) -> Task:
+    folder.mkdir(exist_ok=True)
+    fields: dict[str, Any] = {
+        "run_id": RUN, "title": folder.name, "folder": folder, "method": {}, "weights": None, "data": {},
+        "protocol": "stretch256-v1", "boxes": None, "max_boxes": 0, "box_choice": "best", "hints": 0,
+        "metrics": ("psnr",), "seed": 0, "batch_size": 2, "precision": "32", "limit": None, "total": len(KEYS),
+        "save_images": False,
+    }  # fmt: skip
+    return Request.model_validate({**fields, **changes}), done
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {key: row.status for key, row in read_rows(folder, RUN).items()}
+
+
+def fine(*wrong: str) -> dict[str, str]:
+    return {key: "error-crash" if key in wrong else "ok" for key in KEYS}
+
+
+@pytest.mark.parametrize("processes", [1, 3, 11])
+def test_every_picture_is_done_once(processes: int, plan: Plan, tmp_path: Path) -> None:
+    plan({})
+    tasks = [task(tmp_path / "one"), task(tmp_path / "two", frozenset("ab"))]
+    efforts = execute_in_processes(tasks, processes)
+    assert statuses(tmp_path / "one") == fine()
+    assert list(statuses(tmp_path / "two")) == list("cdefgh")
+    assert efforts == [Effort(8, 1.0, 2.0), Effort(6, 1.0, 2.0)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+@pytest.mark.parametrize(("deed", "reason"), [("crash", "was killed by SIGSEGV"), ("exit", "ended with status 0")])
+def test_a_crash_costs_the_picture_that_does_it(
+    deed: str, reason: str, batch_size: int, processes: int, plan: Plan, tmp_path: Path
+) -> None:
+    plan({"c": deed, "f": deed})
+    execute_in_processes([task(tmp_path / "one", batch_size=batch_size)], processes)
+    assert statuses(tmp_path / "one") == fine("c", "f")
+    row: Row = read_rows(tmp_path / "one")["c"]
+    assert row.message == f"the method's process {reason}"
+
+
+def test_a_crash_that_does_not_come_again_costs_nothing(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan({"c": "once"})
+    execute_in_processes([task(tmp_path / "one")], 1)
+    assert statuses(tmp_path / "one") == fine()
+    assert "one: process 0 was killed by SIGSEGV on c, d; trying again, one by one" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    begun = (tmp_path / "begun").read_text().splitlines()
+    assert begun == ["0 a b", "0 c d", "0 c", "0 d", "0 e f", "0 g h"]
+
+
+def test_a_method_that_always_crashes_is_left_and_the_others_are_run(plan: Plan, tmp_path: Path) -> None:
+    plan({f"bad/{key}": "crash" for key in KEYS} | {"unloadable": "crash"})
+    tasks = [task(tmp_path / name) for name in ("bad", "unloadable", "good")]
+    bad, unloadable, good = execute_in_processes(tasks, 1)
+    assert isinstance(bad, GaveUpError)
+    assert "was killed by SIGSEGV, for the 5th time in a row, last on" in str(bad)
+    assert isinstance(unloadable, GaveUpError)
+    assert "was killed by SIGABRT with no picture in its hands" in str(unloadable)
+    assert isinstance(good, Effort)
+    assert statuses(tmp_path / "good") == fine()
+    assert set(statuses(tmp_path / "bad").values()) == {"error-crash"}
+    assert statuses(tmp_path / "unloadable") == {}
+
+
+def test_a_batch_may_take_its_time_but_no_longer(plan: Plan, tmp_path: Path) -> None:
+    plan({"c": "sleep"})
+    execute_in_processes([task(tmp_path / "one")], 1, timeout=0.3)
+    assert statuses(tmp_path / "one") == fine("c")
+    assert read_rows(tmp_path / "one")["c"].message == "the method's process gave no answer for 0.3 s"
+
+
+def test_what_is_not_the_method_ends_all(plan: Plan, tmp_path: Path) -> None:
+    plan({"a": "full", "b": "sleep"})
+    began = time.monotonic()
+    with pytest.raises(CommandError, match=r"no space \(process 0\); .* run the same command again"):
+        execute_in_processes([task(tmp_path / "one")], 2)
+    assert time.monotonic() - began < 10
+    assert statuses(tmp_path / "one") == {}
+
+
+def test_a_stopped_process_stops_all_and_blames_no_picture(plan: Plan, tmp_path: Path) -> None:
+    plan({"c": "stop", "b": "sleep"})
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        execute_in_processes([task(tmp_path / "one", batch_size=1)], 2)
+    assert statuses(tmp_path / "one") == {"a": "ok"}
