@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePath, PurePosixPath
@@ -38,6 +38,8 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+TURNED = 5
+"""The least orientation that changes height and width for each other."""
 
 
 class ImageError(Exception):
@@ -84,24 +86,27 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None = 
 
 def read_open(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode an open file as `read_image` does."""
-    try:
-        with strict_pillow():
-            return decode(file, max_pixels)
-    except ImageError:
-        raise
-    except Exception as error:  # a broken file makes Pillow's plug-ins raise nearly anything
-        raise ImageError(f"the file is broken: {str(error) or type(error).__name__}") from error
+    with strict_pillow():
+        return decode(file, max_pixels)
 
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Let Pillow refuse truncated pictures, whatever another package told it, and keep its warnings to itself."""
+    """Let Pillow refuse truncated pictures, whatever another package told it, and keep its warnings to itself.
+
+    Raises:
+        ImageError: Instead of all that Pillow raises.
+    """
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except ImageError:
+        raise
+    except Exception as error:  # a broken file makes Pillow's plug-ins raise nearly anything
+        raise ImageError(f"the file is broken: {str(error) or type(error).__name__}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
@@ -141,12 +146,33 @@ def reason_of(error: Exception) -> str:
     return "a link that leads to itself" if isinstance(error, RuntimeError) else str(error)
 
 
+def measure_image(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None = None) -> tuple[int, int]:
+    """Return (height, width) of a picture after its EXIF rotation from the head of its file, without decoding it.
+
+    Convention:
+        A PNG may name its rotation behind its pixels: that is not seen here, but by `read_image`.
+
+    Raises:
+        ImageError: As `read_image` does, of a file whose head is broken.
+    """
+    with open_file(path, root) as file, strict_pillow(), identify(file) as picture:
+        check_pixels(picture, max_pixels)
+        # Pillow turns a TIFF by itself, and gives its size so
+        turned = picture.format != "TIFF" and orientation(picture, whole=False) >= TURNED
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+def check_pixels(picture: Image.Image, max_pixels: int) -> None:
+    """Refuse a picture of more than `max_pixels`."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise ImageError(f"{width} x {height} pixels are more than the {max_pixels} allowed", "error-size")
+
+
 def decode(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode an open file; errors of Pillow pass through."""
     with identify(file) as picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise ImageError(f"{width} x {height} pixels are more than the {max_pixels} allowed", "error-size")
+        check_pixels(picture, max_pixels)
         picture.load()
         turn = ORIENTATIONS.get(orientation(picture))
         upright = picture if turn is None else picture.transpose(turn)
@@ -170,10 +196,14 @@ def identify(file: IO[bytes]) -> ImageFile.ImageFile:
     raise ImageError(f"the file is no picture of a known format ({', '.join(FORMATS)})")
 
 
-def orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where the picture has none or its EXIF data are broken."""
+def orientation(picture: Image.Image, *, whole: bool = True) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where the picture has none or its EXIF data are broken.
+
+    `whole`: look behind the pixels too, for which Pillow decodes a PNG.
+    """
     try:
-        value = picture.getexif().get(ORIENTATION_TAG, 1)
+        exif = picture.getexif() if whole else Image.Image.getexif(picture)
+        value = exif.get(ORIENTATION_TAG, 1)
     except Exception:  # viewers show a picture with broken EXIF data as it is stored
         return 1
     return value if isinstance(value, int) else 1
@@ -200,11 +230,15 @@ def sixteen_to_eight(picture: Image.Image) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
-def find_images(root: Path) -> dict[str, Path]:
+def find_images(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
     """Find all pictures below a folder, by the suffix of their names.
 
     Hidden files and folders are left out. Linked folders are not searched: one that leads out of `root` is listed
     itself, so that it becomes an error row, and one that stays inside holds only what is listed elsewhere.
+
+    Args:
+        root: the folder.
+        leave_out: keys that are not wanted.
 
     Returns:
         Paths by key, sorted by key: the path relative to `root` without its suffix, `/` between folders, as
@@ -214,31 +248,41 @@ def find_images(root: Path) -> dict[str, Path]:
         ValueError: Two files have one key.
         FileNotFoundError: `root` is no folder.
     """
+    found = {key: paths for key, paths in group_images(root).items() if key not in leave_out}
+    for key, paths in found.items():
+        if len(paths) > 1:
+            names = " and ".join(printable_name(path.name) for path in paths[:2])
+            raise ValueError(f"{names} are both the picture {key!r}: remove or rename one")
+    return {key: paths[0] for key, paths in found.items()}
+
+
+def group_images(root: Path) -> dict[str, list[Path]]:
+    """Find what `find_images` finds, but with all files that have one key.
+
+    Raises:
+        FileNotFoundError: `root` is no folder.
+    """
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root}")
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in walk(root):
-        key = path_to_key(printable_name(path.relative_to(root)))
-        if key in found:
-            names = " and ".join(printable_name(one.name) for one in (found[key], path))
-            raise ValueError(f"{names} are both the picture {key!r}: remove or rename one")
-        found[key] = path
-    return dict(sorted(found.items()))
+        found.setdefault(path_to_key(printable_name(path.relative_to(root))), []).append(path)
+    return {key: sorted(found[key]) for key in sorted(found)}
 
 
 def printable_name(path: str | PurePath) -> str:
-    r"""Return a path, `/` between folders, as text that can be printed and written as UTF-8.
+    r"""Return a path, `/` between folders, as text that can be printed, written as UTF-8 and read on any system.
 
     Convention:
-        On Unix a file name is bytes. Those that are not UTF-8 become `%` and two hexadecimal digits, so that such a
-        picture is read like any other.
+        On Unix a file name is bytes. Those that are not UTF-8, and the backslash, which parts folders elsewhere, become
+        `%` and two hexadecimal digits, so that such a picture is read like any other.
 
     Examples:
         >>> printable_name(os.fsdecode(b"caf\xe9.png"))
         'caf%E9.png'
     """
     name = PurePath(path).as_posix()
-    return re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
+    return re.sub(r"[\\\udc80-\udcff]", lambda character: f"%{ord(character[0]) & 0xFF:02X}", name)
 
 
 def path_to_key(name: str) -> str:

@@ -31,12 +31,12 @@ class CocoSource:
 
     def __init__(self, root: str | Path, split: str = "val2017", annotations: str | Path | None = None) -> None:
         if annotations is None:
-            self.pictures, instances = find_split(Path(root), split)
+            self.pictures, self.instances = find_split(Path(root), split)
         else:
-            self.pictures, instances = Path(root), Path(annotations)
-        if not instances.is_file():
-            raise FileNotFoundError(f"there is no COCO file {instances}")
-        listed = read_boxes(instances)
+            self.pictures, self.instances = Path(root), Path(annotations)
+        if not self.instances.is_file():
+            raise FileNotFoundError(f"there is no COCO file {self.instances}")
+        listed = read_boxes(self.instances)
         self.sizes = listed.sizes
         self.photos: Sequence[Photo] = tuple(listed.photos.values())
         self.paths = {photo.key: self.pictures / str(photo.file_name) for photo in self.photos}
@@ -44,7 +44,7 @@ class CocoSource:
         if self.paths and not any(path.exists() for path in self.paths.values()):
             first = self.photos[0].file_name
             raise FileNotFoundError(
-                f"none of the {len(self.paths)} pictures of {instances.name} is in {self.pictures}: no {first}"
+                f"none of the {len(self.paths)} pictures of {self.instances.name} is in {self.pictures}: no {first}"
             )
 
     @property
@@ -59,18 +59,26 @@ class CocoSource:
             ImageError: The file is missing, broken or refused, or has another size than its JSON says.
         """
         picture = read_image(self.paths[key], root=self.pictures)
-        size = picture.shape[:2]
-        listed = self.sizes.get(key, size)
-        if listed != size:
-            raise ImageError(
-                f"{size[1]} x {size[0]} pixels after the EXIF rotation, but its JSON says {listed[1]} x {listed[0]}",
-                "error-size",
-            )
+        check_listed_size(picture, self.sizes.get(key))
         return picture
 
     def digest(self) -> str:
         """Return the sha256 over names, bytes and annotations of all pictures."""
         return digest_photos(self.photos, lambda key: open_file(self.paths[key], self.pictures))
+
+
+def check_listed_size(picture: NDArray[np.uint8], listed: tuple[int, int] | None) -> None:
+    """Refuse a picture of another (height, width) than its JSON gives, if it gives one: its boxes would be misplaced.
+
+    Raises:
+        ImageError: `error-size`.
+    """
+    height, width, _ = picture.shape
+    if listed is not None and listed != (height, width):
+        raise ImageError(
+            f"{width} x {height} pixels after the EXIF rotation, but its JSON says {listed[1]} x {listed[0]}",
+            "error-size",
+        )
 
 
 def find_split(root: Path, split: str) -> tuple[Path, Path]:

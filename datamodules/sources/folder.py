@@ -1,6 +1,6 @@
 """Any folder of pictures; its sub-folders are classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,16 @@ class FolderSource:
         root: the folder. Its first level of sub-folders are the classes, in order of name; pictures beside them have
             none.
         split: a sub-folder that stands for `root`; None for `root` itself.
+        leave_out: keys of pictures that are not given.
 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
         ValueError: Two files differ only in their suffix.
     """
 
-    def __init__(self, root: str | Path, split: str | None = None) -> None:
+    def __init__(self, root: str | Path, split: str | None = None, leave_out: Collection[str] = ()) -> None:
         self.root = Path(root) if split is None else Path(root, split)
-        self.paths = find_images(self.root)
+        self.paths = find_images(self.root, leave_out)
         if not self.paths:
             raise FileNotFoundError(f"there is no picture in {self.root}")
         self.classes: Sequence[str] = tuple(sorted({key.split("/")[0] for key in self.paths if "/" in key}))

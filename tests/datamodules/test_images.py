@@ -15,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from datamodules.images import ImageError, find_images, open_file, path_to_key, read_image, read_open
+from datamodules.images import (
+    ImageError,
+    find_images,
+    group_images,
+    measure_image,
+    open_file,
+    path_to_key,
+    read_image,
+    read_open,
+)
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -126,6 +135,9 @@ def test_exif_orientation_as_pillow_and_scikit_image_show_it(tmp_path: Path, ori
     }[orientation]
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), RGB)
+    for name in ("a.png", "a.jpg", "a.tif", "a.webp"):
+        Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=exif)
+        assert measure_image(tmp_path / name) == RGB.shape[:2]
 
 
 def test_broken_exif_leaves_the_picture_as_stored(tmp_path: Path) -> None:
@@ -315,6 +327,33 @@ def test_ambiguous_names_are_refused(tmp_path: Path) -> None:
         find_images(tmp_path)
 
 
+def test_ambiguous_names_may_be_left_out_or_asked_for(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "a.png", "a.gif"):
+        (tmp_path / name).touch()
+    assert find_images(tmp_path, leave_out=["a"]) == {"b": tmp_path / "b.jpg"}
+    grouped = group_images(tmp_path)
+    assert {key: [path.name for path in paths] for key, paths in grouped.items()} == {
+        "a": ["a.gif", "a.jpg", "a.png"],
+        "b": ["b.jpg"],
+    }
+
+
+def test_a_picture_is_measured_without_being_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    content = png_bytes(Image.fromarray(RGB))
+    path.write_bytes(content[: len(content) // 2])
+    assert measure_image(path) == (20, 30)
+    with pytest.raises(ImageError, match="broken"):
+        read_image(path)
+    path.write_bytes(content[:20])
+    with pytest.raises(ImageError, match="broken"):
+        measure_image(path)
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match="30 x 20 pixels are more than the 599") as refused:
+        measure_image(path, max_pixels=599)
+    assert refused.value.status == "error-size"
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         find_images(tmp_path / "nowhere")
@@ -337,3 +376,4 @@ def test_same_pictures_as_pillow_on_real_photos(shared: Path) -> None:
     for path in list(found.values())[:10]:
         with Image.open(path) as picture:
             np.testing.assert_array_equal(read_image(path), np.array(picture.convert("RGB")))
+        assert measure_image(path) == read_image(path).shape[:2]

@@ -12,6 +12,7 @@ from PIL import Image
 from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.images import ImageError
+from datamodules.sources.annotated import AnnotatedFolderSource
 from datamodules.sources.coco import CocoSource
 from datamodules.sources.files import FilesSource
 from datamodules.sources.folder import FolderSource
@@ -224,3 +225,28 @@ def test_real_coco(shared: Path) -> None:
     for photo in source.photos[:20]:
         assert source.read(photo.key).ndim == 3
     assert all(photo.key.isdigit() for photo in source.photos)
+
+
+def test_an_annotated_folder_is_the_set_that_its_coco_file_lists(tmp_path: Path) -> None:
+    root, listed = make_coco(tmp_path), tmp_path / "annotations/instances_val2017.json"
+    coco, folder = CocoSource(root, "val"), AnnotatedFolderSource(root / "val2017", listed)
+    assert folder.digest() == coco.digest()
+    assert [(photo.key, photo.annotations) for photo in folder.photos] == [
+        (photo.key, photo.annotations) for photo in coco.photos
+    ]
+    assert (folder.categories, folder.classes) == (coco.categories, coco.classes)
+    paint(root / "val2017/extra.png")
+    more = AnnotatedFolderSource(root / "val2017", listed)
+    assert [photo.key for photo in more.photos if photo.key not in more.listed] == ["extra"]
+    assert more.digest() != coco.digest()
+    assert AnnotatedFolderSource(root / "val2017", listed, leave_out=["extra"]).digest() == coco.digest()
+
+
+def test_an_annotated_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    paint(tmp_path / "photos/a.png", size=(12, 9))
+    write_coco(tmp_path / "a.json", ["a.png"])
+    with pytest.raises(ImageError, match=r"12 x 9 pixels.*its JSON says 12 x 8") as refused:
+        AnnotatedFolderSource(tmp_path / "photos", tmp_path / "a.json").read("a")
+    assert refused.value.status == "error-size"
+    with pytest.raises(FileNotFoundError, match="no COCO file"):
+        AnnotatedFolderSource(tmp_path / "photos", tmp_path / "b.json")
