@@ -6,6 +6,8 @@ from typing import Any
 from datamodules.photo_data import PhotoDataModule, Split
 from datamodules.photos import PhotoSource
 from datamodules.sources.coco import CocoSource, find_split
+from datamodules.sources.manifest import load_manifest
+from datamodules.sources.standard import compare_coco
 from datamodules.sources.subset import hold_out
 
 
@@ -22,6 +24,7 @@ class CocoDataModule(PhotoDataModule):
         train_split: that is trained on.
         annotations: a COCO file for the pictures in `root`.
         val_fraction: share of the training photos that is held out, by the sha256 of their keys.
+        manifest: id of the standard set that the test photos must be, such as `coco-val2017-5000-v1`; None for any.
         **settings: those of `PhotoDataModule`.
     """
 
@@ -32,6 +35,7 @@ class CocoDataModule(PhotoDataModule):
         train_split: str = "train2017",
         annotations: str | Path | None = None,
         val_fraction: float = 0.02,
+        manifest: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -40,6 +44,7 @@ class CocoDataModule(PhotoDataModule):
         self.train_split = train_split
         self.annotations = annotations
         self.val_fraction = val_fraction
+        self.manifest = manifest
         self._sources: dict[str, PhotoSource] = {}
 
     @property
@@ -66,5 +71,8 @@ class CocoDataModule(PhotoDataModule):
 
     def _opened(self, name: str, split: str) -> PhotoSource:
         if name not in self._sources:
-            self._sources[name] = CocoSource(self.root, split, self.annotations)
+            source = CocoSource(self.root, split, self.annotations)
+            if name == "test" and self.manifest is not None:
+                compare_coco(source, load_manifest(self.manifest))
+            self._sources[name] = source
         return self._sources[name]
