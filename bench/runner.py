@@ -1,25 +1,22 @@
 """Run a suite: prepare, compute rows, write records and tables. One visible loop."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bench.device import device_name
-from bench.errors import CommandError, UsageError
+from bench.errors import CommandError
 from bench.execute import Effort, Request, execute
-from bench.files import atomic_write, path_below, remove_torn
+from bench.files import atomic_write, path_below
 from bench.leaderboard import write_leaderboards
-from bench.locks import Lock
+from bench.outputs import config_digest, working_in, write_plan, write_results
 from bench.pictures import save_pictures
 from bench.plan import plan
 from bench.prepare import Job, Options, check_unchanged, prepare
 from bench.progress import progress, say
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
-from bench.rows import await_writers, read_rows, write_images_csv, write_instances_csv
-from bench.scoring.metrics import row_columns
+from bench.rows import Row, await_writers, read_rows
+from bench.status import PlannedRun
 from bench.suite import Suite
 from bench.tracking import log_record
 from bench.workers import GaveUpError, Task, execute_in_processes
@@ -36,15 +33,13 @@ def run(suite: Suite, options: Options) -> int:
         CommandError: Another process is at work in the folder, or runs were left unfinished; all others are done.
     """
     runs = plan(suite, options.only)
-    _check_writable(options.out)
-    with Lock(options.out / ".run.lock", str(options.out)):
-        remove_torn(options.out)
+    with working_in(options.out):
         jobs = prepare(suite, runs, options)
         for job in jobs:
             check_unchanged(job, suite)
         for job in jobs:
             atomic_write(job.request.folder / "config.yaml", job.config())
-        _write_plan(jobs, options.out)
+        write_plan(map(_planned, jobs), options.out)
         if options.save_images:
             for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
                 save_pictures(tree, suite, options.out / "pictures" / name)
@@ -115,79 +110,43 @@ def _finished(job: Job) -> Iterable[str]:
 def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: Effort) -> int:
     """Write the tables and the record of a run whose rows are there; return how many pictures failed."""
     request = job.request
-    rows = read_rows(request.folder, request.run_id)
-    write_images_csv(rows.values(), request.folder / "images.csv", row_columns("image", request.metrics))
-    columns = row_columns("instance", request.metrics)
-    write_instances_csv(rows.values(), request.folder / "instances.csv", columns)
-    previous = request.folder / "record.json"
-    record = build_record(
-        rows=rows,
-        run_id=request.run_id,
-        suite=suite.name,
-        method=job.run.method.name,
-        detector=job.run.detector.name,
-        dataset=job.run.dataset.name,
-        protocol=PROTOCOLS[suite.protocol],
-        seed=job.run.seed,
-        partial=suite.limit is not None or len(rows) < request.total,
-        untrained=job.run.method.untrained,
-        metrics=request.metrics,
-        digests=job.digests | {"config": _config_digest(request.folder)},
-        parameters=job.parameters,
-        device=device_name(),
-        precision=suite.precision,
-        processes=options.devices,
-        started=started,
-        seconds=effort.seconds,
-        computed=effort.pictures,
-        peak_memory_mb=effort.peak_memory_mb,
-    )
-    if not _same_rows(previous, record):
-        atomic_write(previous, record.to_json())
+
+    def describe(rows: Mapping[str, Row]) -> RunRecord:
+        return build_record(
+            rows=rows,
+            run_id=request.run_id,
+            suite=suite.name,
+            method=job.run.method.name,
+            detector=job.run.detector.name,
+            dataset=job.run.dataset.name,
+            protocol=PROTOCOLS[suite.protocol],
+            seed=job.run.seed,
+            partial=suite.limit is not None or len(rows) < request.total,
+            untrained=job.run.method.untrained,
+            metrics=request.metrics,
+            digests=job.digests | {"config": config_digest(request.folder)},
+            parameters=job.parameters,
+            device=device_name(),
+            precision=suite.precision,
+            processes=options.devices,
+            started=started,
+            seconds=effort.seconds,
+            computed=effort.pictures,
+            peak_memory_mb=effort.peak_memory_mb,
+        )
+
+    record = write_results(request.folder, request.run_id, request.metrics, describe)
     log_record(record, options.loggers, options.out)
     return record.counts.failed
 
 
-def _same_rows(path: Path, record: RunRecord) -> bool:
-    """Whether a record of these very rows stands already: then its times are those of the real computation."""
-    if not path.is_file():
-        return False
-    before = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    return before.digests == record.digests and before.run_id == record.run_id
-
-
-def _check_writable(out: Path) -> None:
-    """Fail before the first model is loaded where nothing could be written.
-
-    Raises:
-        UsageError: The output folder cannot be made or written to.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write to --out {out}: {error.strerror}; give another folder") from error
-
-
-def _config_digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "config.yaml").read_bytes()).hexdigest()
-
-
-def _write_plan(jobs: Sequence[Job], out: Path) -> None:
-    """Add the runs to `plan.json`, from which `status` knows what is to come."""
-    path = out / "plan.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    runs = {entry["folder"]: entry for entry in before}
-    for job in jobs:
-        runs[job.run.folder] = {
-            "folder": job.run.folder,
-            "dataset": job.run.dataset.name,
-            "method": job.run.method.name,
-            "detector": job.run.detector.name,
-            "seed": job.run.seed,
-            "total": job.request.total,
-            "run_id": job.request.run_id,
-        }
-    atomic_write(path, json.dumps({"runs": list(runs.values())}, indent=1) + "\n")
+def _planned(job: Job) -> PlannedRun:
+    return PlannedRun(
+        folder=job.run.folder,
+        dataset=job.run.dataset.name,
+        method=job.run.method.name,
+        detector=job.run.detector.name,
+        seed=job.run.seed,
+        total=job.request.total,
+        run_id=job.request.run_id,
+    )

@@ -1,0 +1,85 @@
+"""The output folder of runs: who may write there, what is planned, and what a finished run leaves behind."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.files import atomic_write, remove_torn
+from bench.locks import Lock
+from bench.record import RunRecord
+from bench.rows import Row, read_rows, write_images_csv, write_instances_csv
+from bench.scoring.metrics import row_columns
+from bench.status import PlannedRun
+
+
+@contextmanager
+def working_in(out: Path) -> Iterator[None]:
+    """Keep other commands from writing runs to a folder, and clear up behind those that were killed there.
+
+    Raises:
+        UsageError: The folder cannot be made or written to.
+        CommandError: Another process is at work there.
+    """
+    check_writable(out)
+    with Lock(out / ".run.lock", str(out)):
+        remove_torn(out)
+        yield
+
+
+def check_writable(out: Path) -> None:
+    """Fail before the first model is loaded where nothing could be written.
+
+    Raises:
+        UsageError: The output folder cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write to --out {out}: {error.strerror}; give another folder") from error
+
+
+def write_plan(runs: Iterable[PlannedRun], out: Path) -> None:
+    """Add runs to `plan.json`, from which `status` knows what is to come."""
+    path = out / "plan.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    entries = {entry["folder"]: entry for entry in before} | {run.folder: run.model_dump() for run in runs}
+    atomic_write(path, json.dumps({"runs": list(entries.values())}, indent=1) + "\n")
+
+
+def write_results(
+    folder: Path, run_id: str, metrics: Sequence[str], describe: Callable[[Mapping[str, Row]], RunRecord]
+) -> RunRecord:
+    """Write the tables and the record of a run whose rows are there.
+
+    Args:
+        folder: of the run.
+        run_id: of its rows.
+        metrics: that were computed.
+        describe: makes the record of the rows. Where one of these very rows stands already it is kept: its times are
+            those of the real computation.
+    """
+    rows = read_rows(folder, run_id)
+    write_images_csv(rows.values(), folder / "images.csv", row_columns("image", metrics))
+    write_instances_csv(rows.values(), folder / "instances.csv", row_columns("instance", metrics))
+    record = describe(rows)
+    if not _same_rows(folder / "record.json", record):
+        atomic_write(folder / "record.json", record.to_json())
+    return record
+
+
+def config_digest(folder: Path) -> str:
+    """Return the sha256 of a run's `config.yaml`, in hexadecimal."""
+    return hashlib.sha256((folder / "config.yaml").read_bytes()).hexdigest()
+
+
+def _same_rows(path: Path, record: RunRecord) -> bool:
+    if not path.is_file():
+        return False
+    before = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    return before.digests == record.digests and before.run_id == record.run_id
