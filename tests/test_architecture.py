@@ -24,6 +24,8 @@ TORCH_FREE = (
     "bench.record",
     "bench.report.page",
     "bench.rows",
+    "bench.scoring.features",
+    "bench.scoring.frechet",
     "bench.scoring.metrics",
     "bench.statistics",
     "bench.status",
