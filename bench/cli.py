@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted, raise_on_signals
+from bench.terminal import visible_lines
 
 if TYPE_CHECKING:
     from bench.plan import Places, Run
@@ -542,7 +543,7 @@ def main() -> None:
         app()
     except CommandError as error:
         kind = {UsageError.exit_status: "error", MissingError.exit_status: "missing"}.get(error.exit_status, "failed")
-        errors.print(f"{kind}: {error}", markup=False, soft_wrap=True)
+        errors.print(visible_lines(f"{kind}: {error}"), markup=False, soft_wrap=True)
         sys.exit(error.exit_status)
     except Interrupted as stop:
         errors.print(f"{stop}; what is finished is kept. Go on with: {_again()}", markup=False, soft_wrap=True)

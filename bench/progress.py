@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bench.terminal import visible_lines
+
 SECONDS_BETWEEN_LINES = 20.0
 
 console = Console(stderr=True, highlight=False)
@@ -50,5 +52,5 @@ def progress(title: str, total: int) -> Iterator[Advance]:
 
 
 def say(text: str) -> None:
-    """Print one line about what goes on, on standard error."""
-    console.print(text, markup=False, soft_wrap=True)
+    """Say on standard error what goes on; names in it may be hostile."""
+    console.print(visible_lines(text), markup=False, soft_wrap=True)

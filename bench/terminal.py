@@ -22,3 +22,12 @@ def visible(text: str) -> str:
     'a�[31mb'
     """
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def visible_lines(text: str) -> str:
+    r"""Return text of several lines, each of them `visible`.
+
+    >>> visible_lines("a\x1b[2Jb\nc")
+    'a�[2Jb\nc'
+    """
+    return "\n".join(map(visible, text.split("\n")))
