@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -13,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     PlainSerializer,
     PlainValidator,
     ValidationError,
@@ -21,6 +23,9 @@ from pydantic import (
 
 from datamodules.images import path_to_key
 from datamodules.photos import Annotation, Photo, Segmentation
+
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""An id, as the tensors of a batch can hold it."""
 
 
 class BoxInfo(BaseModel):
@@ -41,7 +46,7 @@ class BoxImage(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: int
+    id: Number
     file_name: str
     width: int | None = None
     height: int | None = None
@@ -57,7 +62,7 @@ class BoxCategory(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: int
+    id: Number
     name: str
 
 
@@ -72,24 +77,27 @@ def unpack_segmentation(segmentation: Segmentation | None) -> Any:
 
 
 class BoxAnnotation(BaseModel):
-    """Hold one box: x, y, width, height in pixels of the photo after its EXIF rotation."""
+    """Hold one box: x, y, width, height in pixels of the photo after its EXIF rotation.
+
+    A box may be any four numbers, since whoever takes it clips it and leaves out what has no area.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Number
+    image_id: Number
+    category_id: Number
     bbox: tuple[float, float, float, float]
-    score: float | None = None
-    area: float | None = None
+    score: FiniteFloat | None = None
+    area: FiniteFloat | None = None
     iscrowd: bool | None = None
     segmentation: Annotated[
         Segmentation | None, PlainValidator(pack_segmentation), PlainSerializer(unpack_segmentation)
     ] = None
 
     def to_annotation(self) -> Annotation:
-        """Return the same as the suite's own type; a missing area is that of the box."""
-        area = self.bbox[2] * self.bbox[3] if self.area is None else self.area
+        """Return the same as the suite's own type; a missing area is that of the box, a finite number in any case."""
+        area = min(self.bbox[2] * self.bbox[3], sys.float_info.max) if self.area is None else self.area
         crowd = bool(self.iscrowd)
         return Annotation(self.id, self.category_id, self.bbox, area, crowd, self.score, self.segmentation)
 

@@ -1,5 +1,6 @@
 """Any COCO-style folder of pictures with its JSON of instances."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class CocoSource:
         self.photos: Sequence[Photo] = tuple(listed.photos.values())
         self.paths = {photo.key: self.pictures / str(photo.file_name) for photo in self.photos}
         self.categories: Mapping[int, str] = {category.id: category.name for category in listed.categories}
-        if self.paths and not any(path.exists() for path in self.paths.values()):
+        if self.paths and not any(map(os.path.exists, self.paths.values())):  # Path.exists raises on long names
             first = self.photos[0].file_name
             raise FileNotFoundError(
                 f"none of the {len(self.paths)} pictures of {self.instances.name} is in {self.pictures}: no {first}"
