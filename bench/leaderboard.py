@@ -14,15 +14,24 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from bench.board import Board, Cell, Entry
 from bench.errors import CommandError, MissingError
 from bench.files import atomic_write
-from bench.ranking import DEFAULT_SORT, LEVELS, Board, Cell, Entry, columns_of, rank_records, to_lines
+from bench.observations import Observations, read_observations
+from bench.ranking import DEFAULT_SORT, LEVELS, columns_of, rank_records, to_lines
 from bench.record import RunRecord
-from bench.scoring.metrics import METRICS, Metric
+from bench.scoring.metrics import METRICS, Level, Metric
 from bench.tables import table_to_csv
 from bench.terminal import PLAIN_WIDTH, visible, widen
 
 MISSING = "—"
+FEWEST_FOR_FID = 2048
+GROUPS = (
+    "Methods of one tie group cannot be told apart from its first picture by picture: Wilcoxon signed-rank tests, "
+    "false discovery rate 5 % over all pairs."
+)
+TO_TRUTH = "( ): the mean less that of the true pictures; nearest to zero is best."
+FEW_FOR_FID = f"FID of fewer than {FEWEST_FOR_FID} pictures is biased: compare it within this table only."
 MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -44,13 +53,31 @@ def read_record(path: Path) -> RunRecord:
         raise CommandError(f"{path} is no record ({reason}); run the suite again to write it anew") from error
 
 
+def read_runs(folders: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
+    """Read the records of all finished runs in output folders, each with its own folder; the same run counts once."""
+    runs = [(path.parent, read_record(path)) for folder in folders for path in record_paths(folder)]
+    return list({record.run_id: (folder, record) for folder, record in runs}.values())
+
+
 def read_records(folders: Sequence[Path]) -> list[RunRecord]:
     """Read the records of all finished runs in output folders; one that stands in two of them counts once."""
-    records = [read_record(path) for folder in folders for path in record_paths(folder)]
-    return list({record.run_id: record for record in records}.values())
+    return [record for _, record in read_runs(folders)]
 
 
-def read_boards(folders: Sequence[Path], *, levels: Sequence[str] = LEVELS, sort: str | None = None) -> list[Board]:
+def rank_runs(
+    runs: Sequence[tuple[Path, RunRecord]], *, levels: Sequence[Level] = LEVELS, sort: str = DEFAULT_SORT
+) -> list[Board]:
+    """Rank runs, each given with its folder, whose tables tell which methods are tied."""
+    observations: dict[Level, dict[str, Observations]] = {level: {} for level in levels}
+    for folder, record in runs:
+        for level in levels if not record.partial and not record.untrained else ():
+            found = read_observations(folder, record, level, sort)
+            if found is not None:
+                observations[level][record.run_id] = found
+    return rank_records([record for _, record in runs], sort=sort, levels=levels, observations=observations)
+
+
+def read_boards(folders: Sequence[Path], *, levels: Sequence[Level] = LEVELS, sort: str | None = None) -> list[Board]:
     """Read records and rank them.
 
     Args:
@@ -62,10 +89,10 @@ def read_boards(folders: Sequence[Path], *, levels: Sequence[str] = LEVELS, sort
         MissingError: There is no finished run, nothing was scored at the level, or no run has the metric to sort by.
     """
     looked = ", ".join(str(folder) for folder in folders)
-    records = read_records(folders)
-    if not records:
+    runs = read_runs(folders)
+    if not runs:
         raise MissingError(f"no finished run in {looked}: give the --out folder of `colorbench run`; see its status")
-    boards = rank_records(records, sort=sort or DEFAULT_SORT, levels=levels)
+    boards = rank_runs(runs, sort=sort or DEFAULT_SORT, levels=levels)
     if not boards:
         raise MissingError(f"no scored instances in {looked}: no picture has an annotated box that is large enough")
     measured = [metric for metric in METRICS if any(metric == known.id for board in boards for known in board.metrics)]
@@ -87,7 +114,7 @@ def format_of(path: Path) -> str | None:
 def print_leaderboards(
     folders: Sequence[Path],
     *,
-    levels: Sequence[str] = LEVELS,
+    levels: Sequence[Level] = LEVELS,
     sort: str | None = None,
     console: Console | None = None,
 ) -> None:
@@ -95,7 +122,7 @@ def print_leaderboards(
     _print_boards(read_boards(folders, levels=levels, sort=sort), console or Console(highlight=False))
 
 
-def render(folders: Sequence[Path], form: str, *, levels: Sequence[str] = LEVELS, sort: str | None = None) -> str:
+def render(folders: Sequence[Path], form: str, *, levels: Sequence[Level] = LEVELS, sort: str | None = None) -> str:
     """Return the boards of output folders as text in one of `FORMATS`."""
     return FORMATS[form](read_boards(folders, levels=levels, sort=sort))
 
@@ -106,7 +133,7 @@ def write_leaderboards(out: Path) -> None:
     Several processes may do so at once: each reads all records and writes while the others wait.
     """
     with FileLock(out / ".leaderboard.lock"):
-        boards = rank_records(read_records([out]))
+        boards = rank_runs(read_runs([out]))
         for form in ("md", "csv", "html"):
             atomic_write(out / f"leaderboard.{form}", FORMATS[form](boards))
 
@@ -125,10 +152,14 @@ def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
 
     >>> format_score(Cell(23.4, 23.0, 24.0), METRICS["psnr"])
     '23.40 [23.00, 24.00]'
+    >>> format_score(Cell(30.1, difference=-8.0), METRICS["colorfulness"])
+    '30.10 (-8.00)'
     """
     if cell.mean is None:
         return MISSING
     text = f"{cell.mean:.{metric.decimals}f}"
+    if cell.difference is not None:
+        text += f" ({cell.difference:+.{metric.decimals}f})"
     if not interval or cell.low is None or cell.high is None:
         return text
     return f"{text} [{cell.low:.{metric.decimals}f}, {cell.high:.{metric.decimals}f}]"
@@ -144,8 +175,14 @@ def captions(board: Board, *, interval: bool = True) -> list[str]:
     known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
     if interval and known:
         lines.append("[ , ]: 95 % bootstrap interval over images.")
-    if ranked > 1 and known:
+    if board.grouped:
+        lines.append(GROUPS)
+    elif ranked > 1 and known:
         lines.append(f"Ranks are not significance: {'see' if interval else 'a wider terminal shows'} the intervals.")
+    if any(cell.difference is not None for entry in board.entries for cell in entry.scores.values()):
+        lines.append(TO_TRUTH)
+    if any(0 < entry.scores["fid"].n < FEWEST_FOR_FID for entry in board.entries if "fid" in entry.scores):
+        lines.append(FEW_FOR_FID)
     if any(entry.detector == "annotations" for entry in board.entries):
         lines.append("Boxes of annotations are the annotators' own: an oracle that no user has.")
     if any(entry.seeds > 1 for entry in board.entries):
@@ -159,21 +196,26 @@ def headings(board: Board) -> list[str]:
     """Return the columns of a board as people read it."""
     seeds = ["seeds"] if any(entry.seeds > 1 for entry in board.entries) else []
     notes = ["note"] if any(entry.notes for entry in board.entries) else []
-    return ["rank", "method", "detector", *seeds, "n", *(metric.title for metric in board.metrics), *notes]
+    group = ["tie"] if board.grouped else []
+    return ["rank", *group, "method", "detector", *seeds, "n", *(metric.title for metric in board.metrics), *notes]
 
 
 def texts(board: Board, entry: Entry, *, interval: bool = True) -> list[tuple[str, bool]]:
     """Return the cells of one line under `headings`, each with whether it is the best of its column."""
     names = headings(board)
     cells = [entry.scores.get(metric.id, Cell(None)) for metric in board.metrics]
-    line = [(str(entry.rank) if entry.rank else MISSING, False), (entry.method, False), (entry.detector, False)]
-    line += [(str(entry.seeds), False)] if "seeds" in names else []
-    line += [(str(entry.n), False)]
+    plain = [_place(entry.rank), *([_place(entry.tie_group)] if board.grouped else []), entry.method, entry.detector]
+    plain += [str(entry.seeds), str(entry.n)] if "seeds" in names else [str(entry.n)]
+    line = [(text, False) for text in plain]
     line += [
         (format_score(cell, metric, interval=interval), cell.rank == 1)
         for cell, metric in zip(cells, board.metrics, strict=True)
     ]
     return line + ([(", ".join(entry.notes), False)] if "note" in names else [])
+
+
+def _place(number: int | None) -> str:
+    return MISSING if number is None else str(number)
 
 
 def to_markdown(boards: Sequence[Board]) -> str:

@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from bench.board import Board, Cell, Entry
+from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
+from bench.statistics import tie_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,71 +22,12 @@ FIRST_COLUMNS = (*PLACE_COLUMNS, "method", "detector", "seeds", "n", "partial", 
 METRIC_COLUMNS = ("", "_low", "_high", "_rank")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Hold one score of one method.
-
-    Attributes:
-        mean: over pictures or instances, and over seeds; None where the method has no such score.
-        low: lower end of the 95 % interval, `high` the upper; of several seeds the outermost ends.
-        rank: among the ranked methods of the board by this metric, equal means share one; None for the others.
-    """
-
-    mean: float | None
-    low: float | None = None
-    high: float | None = None
-    rank: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Hold one line of a board: a method with a detector, over its seeds.
-
-    Attributes:
-        n: pictures or instances that entered the mean; of several seeds the fewest.
-        failed: pictures without scores because of an error, over all seeds.
-        rank: by the board's sorting metric; None for partial and untrained runs and for those without a score.
-    """
-
-    method: str
-    detector: str
-    seeds: int
-    n: int
-    failed: int
-    partial: bool
-    untrained: bool
-    scores: Mapping[str, Cell]
-    rank: int | None = None
-
-    @property
-    def notes(self) -> list[str]:
-        """Return what a reader must know beside the numbers."""
-        marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
-        return [text for text, holds in marks.items() if holds]
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """Hold all methods that may be compared with each other, best first.
-
-    `metrics` are those that any of its entries has, in the order of the table of metrics.
-    """
-
-    dataset: str
-    protocol: str
-    level: Level
-    sort: str
-    metrics: tuple[Metric, ...]
-    entries: tuple[Entry, ...]
-
-    @property
-    def title(self) -> str:
-        """Return dataset, protocol and level in words."""
-        return f"{self.dataset}, {self.protocol}, {'whole images' if self.level == 'image' else 'instances'}"
-
-
 def rank_records(
-    records: Iterable[RunRecord], *, sort: str = DEFAULT_SORT, levels: Sequence[str] = LEVELS
+    records: Iterable[RunRecord],
+    *,
+    sort: str = DEFAULT_SORT,
+    levels: Sequence[str] = LEVELS,
+    observations: Mapping[Level, Mapping[str, Observations]] = MappingProxyType({}),
 ) -> list[Board]:
     """Rank the runs of each dataset and protocol, at each level.
 
@@ -90,6 +35,13 @@ def rank_records(
     their networks' sizes or their precision differ; partial and untrained runs are entries of their own, below the
     others and without rank. Runs on other pictures, or under a protocol of other content, never share a board, even if
     they share a name: then `#` and the digest's first digits follow it.
+
+    Args:
+        records: of finished runs.
+        sort: the metric that ranks.
+        levels: which of `LEVELS` are wanted.
+        observations: scores of single pictures or instances by the sorting metric, by level and run id; what is not
+            here is in no tie group.
     """
     unique = list({record.run_id: record for record in records}.values())
     groups: dict[tuple[str, str], list[RunRecord]] = {}
@@ -97,7 +49,7 @@ def rank_records(
     for record in unique:
         groups.setdefault(names[record.run_id], []).append(record)
     boards = [
-        _board(dataset, protocol, level, groups[dataset, protocol], sort)
+        _board(dataset, protocol, level, groups[dataset, protocol], sort, observations.get(level, {}))
         for dataset, protocol in sorted(groups)
         for level in LEVELS
         if level in levels
@@ -125,7 +77,14 @@ def _names(records: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _board(dataset: str, protocol: str, level: Level, records: Sequence[RunRecord], sort: str) -> Board:
+def _board(
+    dataset: str,
+    protocol: str,
+    level: Level,
+    records: Sequence[RunRecord],
+    sort: str,
+    observations: Mapping[str, Observations],
+) -> Board:
     groups: dict[tuple[str, str, bool, bool], list[RunRecord]] = {}
     for record in records:
         groups.setdefault((record.method, record.detector, record.partial, record.untrained), []).append(record)
@@ -136,18 +95,20 @@ def _board(dataset: str, protocol: str, level: Level, records: Sequence[RunRecor
         entries = _with_metric_ranks(entries, metric)
     ranked = [_with_rank(entry, sort) for entry in entries]
     ordered = sorted(ranked, key=lambda entry: (entry.rank or math.inf, entry.method, entry.detector, entry.notes))
+    if METRICS[sort].direction != "truth":
+        ordered = _with_tie_groups(ordered, observations)
     return Board(dataset, protocol, level, sort, metrics, tuple(ordered))
 
 
 def _entries(records: Sequence[RunRecord], level: Level, sort: str) -> list[Entry]:
     """Return one entry of all seeds; runs that differ in more than their seed are entries told apart by run id."""
-    repeated = _repeated(records)
+    repeated = group_seeds(records)
     if len(repeated) == 1:
         return [_entry(records[0].method, records, level, sort)]
     return [_entry(f"{runs[0].method}#{runs[0].run_id[:8]}", runs, level, sort) for runs in repeated]
 
 
-def _repeated(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
+def group_seeds(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Group the runs that can be one thing with several seeds: alike but for the seed, which all differ in."""
     kinds: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.run_id)):
@@ -172,6 +133,7 @@ def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -
         partial=first.partial,
         untrained=first.untrained,
         scores={name: _cell([part.get(name) for part in scores]) for name in METRICS if any(name in p for p in scores)},
+        runs=tuple(record.run_id for record in records),
     )
 
 
@@ -187,33 +149,41 @@ def _cell(scores: Sequence[Score | None]) -> Cell:
         return Cell(None)
     lows = [score.low for score in scores if score is not None and score.low is not None]
     highs = [score.high for score in scores if score is not None and score.high is not None]
-    return Cell(math.fsum(means) / len(means), min(lows, default=None), max(highs, default=None))
+    differences = [score.difference for score in scores if score is not None and score.difference is not None]
+    return Cell(
+        math.fsum(means) / len(means),
+        min(lows, default=None),
+        max(highs, default=None),
+        difference=math.fsum(differences) / len(means) if len(differences) == len(means) else None,
+        n=min(score.n for score in scores if score is not None),
+    )
 
 
 def _with_metric_ranks(entries: Sequence[Entry], metric: Metric) -> list[Entry]:
     """Rank all whole, trained entries by one metric; equal means share the better rank."""
-    sign = -1 if metric.direction == "higher" else 1
+    cells = [entry.scores.get(metric.id, Cell(None)) for entry in entries]
     keys = {
-        index: sign * mean
-        for index, entry in enumerate(entries)
-        if not entry.partial and not entry.untrained and (mean := _mean(entry, metric.id)) is not None
+        index: demerit
+        for index, (entry, cell) in enumerate(zip(entries, cells, strict=True))
+        if not entry.partial and not entry.untrained and (demerit := cell.demerit(metric)) is not None
     }
     ranks = {index: 1 + sum(other < key for other in keys.values()) for index, key in keys.items()}
-    return [_with_cell_rank(entry, metric.id, ranks.get(index)) for index, entry in enumerate(entries)]
-
-
-def _mean(entry: Entry, metric: str) -> float | None:
-    return entry.scores[metric].mean if metric in entry.scores else None
-
-
-def _with_cell_rank(entry: Entry, metric: str, rank: int | None) -> Entry:
-    cell = entry.scores.get(metric, Cell(None))
-    ranked = Cell(cell.mean, cell.low, cell.high, rank)
-    return replace(entry, scores={**entry.scores, metric: ranked})
+    return [
+        replace(entry, scores={**entry.scores, metric.id: replace(cell, rank=ranks.get(index))})
+        for index, (entry, cell) in enumerate(zip(entries, cells, strict=True))
+    ]
 
 
 def _with_rank(entry: Entry, sort: str) -> Entry:
     return replace(entry, rank=entry.scores[sort].rank if sort in entry.scores else None)
+
+
+def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[str, Observations]) -> list[Entry]:
+    """Group the ranked entries whose observations are known; of several seeds the mean of each picture is tested."""
+    known = [entry for entry in entries if entry.rank is not None and set(entry.runs) <= observations.keys()]
+    paired = pair([mean_over_seeds([observations[run] for run in entry.runs]) for entry in known])
+    groups = dict(zip([entry.runs for entry in known], tie_groups(paired.scores, paired.pictures), strict=True))
+    return [replace(entry, tie_group=groups.get(entry.runs)) for entry in entries]
 
 
 def columns_of(boards: Sequence[Board]) -> list[str]:
@@ -222,10 +192,7 @@ def columns_of(boards: Sequence[Board]) -> list[str]:
 
 
 def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """Return one flat mapping an entry, with the columns of `leaderboard.csv`; what is missing is None.
-
-    `tie_group` is the rank for now: entries with equal means share both.
-    """
+    """Return one flat mapping an entry, with the columns of `leaderboard.csv`; what is missing is None."""
     metrics = _metrics_of(boards)
     return [_line(board, entry, metrics) for board in boards for entry in board.entries]
 
@@ -243,7 +210,7 @@ def _metrics_of(boards: Sequence[Board]) -> list[str]:
 
 
 def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
-    place = (board.dataset, board.protocol, board.level, entry.rank, entry.rank)
+    place = (board.dataset, board.protocol, board.level, entry.rank, entry.tie_group)
     facts = (entry.method, entry.detector, entry.seeds, entry.n, entry.partial, entry.untrained)
     line: dict[str, Any] = dict(zip(FIRST_COLUMNS, (*place, *facts), strict=True))
     for name in metrics:

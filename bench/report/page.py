@@ -13,10 +13,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.board import Board, Cell
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.leaderboard import captions, format_score, read_record, record_paths
-from bench.ranking import Board, Cell, rank_records
+from bench.leaderboard import captions, format_score, rank_runs, read_record, record_paths
 from bench.record import RunRecord
 from bench.report.gallery import Gallery, galleries
 from bench.rows import read_rows
@@ -52,7 +52,7 @@ def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Galle
     records = [record for _, record in runs]
     return _render(
         "report.html.j2",
-        boards=rank_records(records),
+        boards=rank_runs(runs),
         records=sorted(records, key=lambda record: (record.dataset, record.method, record.detector, record.seed)),
         facts=facts(records),
         started=sorted({record.started_utc for record in records}),
@@ -145,7 +145,7 @@ def mean_text(cell: Cell, board: Board, index: int) -> str:
 
 def spread_text(cell: Cell, board: Board, index: int) -> str:
     """Return the interval of a score in brackets, empty where there is none."""
-    return format_score(cell, board.metrics[index]).partition(" ")[2]
+    return format_score(cell, board.metrics[index]).removeprefix(mean_text(cell, board, index)).strip()
 
 
 def short(digest: str | None) -> str:

@@ -10,8 +10,10 @@ from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.leaderboard import read_record, record_paths
 from bench.manifest import WeightsManifest, load_manifest
+from bench.observations import Observations, Unit
 from bench.record import RunRecord
 from bench.rows import Row, read_rows
+from bench.scoring.metrics import Level
 from bench.studies.costs import COST, Cost, read_cost
 from bench.studies.declared import Declared, Training
 from bench.tables import Cell, read_table, write_table
@@ -89,6 +91,17 @@ def read_scores(folder: Path, level: str, metric: str) -> Table:
         line.pop(level): {run: float(cell) if cell else None for run, cell in line.items()}
         for line in read_table(scores_path(folder, level, metric))
     }
+
+
+def read_observations(folder: Path, level: Level, metric: str) -> dict[str, Observations]:
+    """Return the same by run, without what is missing."""
+    found: dict[str, dict[Unit, float]] = {}
+    for key, line in read_scores(folder, level, metric).items():
+        image, _, instance = key.rpartition("#") if level == "instance" else (key, "", "0")
+        for run, score in line.items():
+            if score is not None:
+                found.setdefault(run, {})[image, int(instance)] = score
+    return dict(found)
 
 
 def _image_scores(rows: Mapping[str, Row], metric: str) -> Iterator[tuple[str, float | None]]:

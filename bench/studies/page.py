@@ -11,18 +11,19 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bench.board import Board, Entry
 from bench.catalog import known
 from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.leaderboard import FORMATS, format_score
-from bench.ranking import Board, Entry, rank_records
+from bench.ranking import DEFAULT_SORT, LEVELS, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
 from bench.statistics import bootstrap_interval
 from bench.studies.compare import TOLERANCE
 from bench.studies.curves import learning_curves
 from bench.studies.declared import Declared, trained_as
-from bench.studies.files import BUDGET, CURVES, FACTS, Table, read_numbers, read_records, read_scores
+from bench.studies.files import BUDGET, CURVES, FACTS, Table, read_numbers, read_observations, read_records, read_scores
 from bench.studies.grids import CREDITS, GRID
 from bench.tables import read_table
 
@@ -62,7 +63,7 @@ class Numbers:
     @cached_property
     def boards(self) -> dict[str, Board]:
         """Return the ranked tables by level."""
-        return {board.level: board for board in rank_records(self.records)}
+        return {board.level: board for board in rank(self.declared.folder, self.records)}
 
     def entry(self, level: str, run: str) -> Entry:
         """Return the line of a run.
@@ -137,6 +138,11 @@ def record_name(record: RunRecord) -> str:
     return f"{record.method}--{record.detector}"
 
 
+def seed_name(record: RunRecord) -> str:
+    """Return `<method>--<detector>--s<seed>`, the name of a run's column among the scores."""
+    return f"{record_name(record)}--s{record.seed}"
+
+
 def page_files(declared: Declared) -> dict[str, str]:
     """Return the text files of the page by name, computed from what the study's folder holds.
 
@@ -147,13 +153,23 @@ def page_files(declared: Declared) -> dict[str, str]:
     if not records:
         raise MissingError(f"{declared.folder} holds no records: run `colorbench reproduce {declared.folder}` first")
     points = read_numbers(declared.folder / CURVES)
-    boards = rank_records(records)
+    boards = rank(declared.folder, records)
     return {
         "leaderboard.md": FORMATS["md"](boards),
         "leaderboard.csv": FORMATS["csv"](boards),
         FIGURE: learning_curves(points),
         PAGE: render(declared, records),
     }
+
+
+def rank(folder: Path, records: Sequence[RunRecord]) -> list[Board]:
+    """Rank the records of a study, with tie groups from the scores beside them."""
+    tables = {level: read_observations(folder, level, DEFAULT_SORT) for level in LEVELS}
+    observations = {
+        level: {record.run_id: table[name] for record in records if (name := seed_name(record)) in table}
+        for level, table in tables.items()
+    }
+    return rank_records(records, observations=observations)
 
 
 def render(declared: Declared, records: Sequence[RunRecord]) -> str:

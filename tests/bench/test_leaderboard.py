@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench.board import Cell
 from bench.errors import CommandError, MissingError
 from bench.leaderboard import (
     FORMATS,
@@ -27,9 +28,9 @@ from bench.leaderboard import (
     to_text,
     write_leaderboards,
 )
-from bench.ranking import Cell, rank_records, to_frame
-from bench.record import Digests, RunRecord
-from bench.scoring.metrics import METRICS
+from bench.ranking import LEVELS, rank_records, to_frame
+from bench.record import Digests, RunRecord, Score
+from bench.scoring.metrics import METRICS, Level
 from bench.terminal import visible
 
 Finish = Callable[..., RunRecord]
@@ -40,8 +41,8 @@ def scores(*psnr: float, lpips: float | None = None) -> dict[str, dict[str, floa
     return {f"photo{index}": {"psnr": value, "ssim": value / 100, **extra} for index, value in enumerate(psnr)}
 
 
-def ranks(records: list[RunRecord], **options: str) -> dict[str, int | None]:
-    board = rank_records(records, levels=["image"], **options)[0]
+def ranks(records: list[RunRecord], sort: str = "psnr") -> dict[str, int | None]:
+    board = rank_records(records, levels=["image"], sort=sort)[0]
     return {entry.method: entry.rank for entry in board.entries}
 
 
@@ -188,9 +189,7 @@ def test_text_is_made_harmless() -> None:
     assert visible("a\u202eb\tc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
-def printed(
-    folder: Path, *, sort: str | None = None, levels: Sequence[str] = ("image", "instance"), **options: object
-) -> str:
+def printed(folder: Path, *, sort: str | None = None, levels: Sequence[Level] = LEVELS, **options: object) -> str:
     file = io.StringIO()
     console = Console(file=file, highlight=False, **options)  # type: ignore[arg-type]
     print_leaderboards([folder], levels=levels, sort=sort, console=console)
@@ -244,6 +243,7 @@ def test_processes_that_finish_at_once_lose_nothing(tmp_path: Path, finish_run: 
     code += "[w(Path(sys.argv[1])) for _ in range(5)]"
     for number in range(4):
         finish_run(tmp_path, scores(20 + number), method=f"method{number}")
+    without_tables(tmp_path)  # tests of significance would cost seconds to import
     command = [sys.executable, "-c", code, str(tmp_path)]
     running = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0] * 2
@@ -290,18 +290,110 @@ def test_without_instances_the_reader_is_told(tmp_path: Path, finish_run: Finish
         printed(tmp_path, levels=["instance"])
 
 
+def without_tables(out: Path) -> None:
+    for path in (*out.glob("runs/*/*/images.csv"), *out.glob("runs/*/*/instances.csv")):
+        path.unlink()
+
+
 def test_captions_tell_of_the_oracle_and_claim_no_significance(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path / "one", scores(20, 30), method="gray")
+    without_tables(tmp_path)
     alone = printed(tmp_path / "one")
     assert "oracle" not in alone
     assert "significance" not in alone
     finish_run(tmp_path / "one", scores(22, 31), method="instcolor-fusion", detector="annotations")
+    without_tables(tmp_path / "one")
     for form in ("terminal", "md", "html"):
         text = render([tmp_path / "one"], form)
         assert "an oracle that no user has" in text
         assert "Ranks are not significance: see the intervals." in text
     narrow = printed(tmp_path / "one", force_terminal=True, width=60, color_system=None)
     assert "a wider terminal shows the intervals" in " ".join(narrow.split())
+
+
+BETTER = tuple(range(20, 28))
+"""Scores of eight pictures: enough for a test to tell methods apart."""
+
+
+def group_column(out: Path, level: str = "image") -> dict[str, str]:
+    lines = csv.DictReader(io.StringIO(render([out], "csv")))
+    return {line["method"]: line["tie_group"] for line in lines if line["level"] == level}
+
+
+def test_methods_that_a_test_tells_apart_are_in_other_groups(tmp_path: Path, finish_run: Finish) -> None:
+    for method, shift in (("best", 0.0), ("same", 0.0), ("worse", -1.0)):
+        finish_run(tmp_path, scores(*(value + shift for value in BETTER)), method=method)
+    one_better_one_worse = [value + (0.5 if place % 2 else -0.6) for place, value in enumerate(BETTER)]
+    finish_run(tmp_path, scores(*one_better_one_worse), method="noisy")
+    finish_run(tmp_path, scores(90), method="lucky", partial=True)
+    expected = {"best": "1", "same": "1", "noisy": "1", "worse": "2", "lucky": ""}
+    for level in LEVELS:
+        assert group_column(tmp_path, level) == expected
+    for form in ("terminal", "md", "html"):
+        text = " ".join(render([tmp_path], form).split())
+        assert "Methods of one tie group cannot be told apart from its first" in text
+        assert "Ranks are not significance" not in text
+    assert "| 4 | 2 | worse | none | 8 |" in render([tmp_path], "md")
+
+
+def test_without_the_scores_of_its_pictures_a_method_is_in_no_group(tmp_path: Path, finish_run: Finish) -> None:
+    for method, shift in (("best", 0.0), ("edited", -1.0), ("worse", -2.0)):
+        finish_run(tmp_path, scores(*(value + shift for value in BETTER)), method=method)
+    path = tmp_path / "runs/samples/edited--none--s0/images.csv"
+    path.write_text(path.read_text().replace("22.0", "22.5"))
+    assert group_column(tmp_path) == {"best": "1", "edited": "", "worse": "2"}
+    assert group_column(tmp_path, "instance") == {"best": "1", "edited": "2", "worse": "3"}
+    without_tables(tmp_path)
+    assert set(group_column(tmp_path).values()) == {""}
+
+
+def test_a_lone_method_is_its_own_group_and_shows_none(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(20))
+    assert group_column(tmp_path) == {"gray": "1"}
+    assert "tie" not in render([tmp_path], "md")
+    assert rank_records([]) == []
+
+
+def test_seeds_are_averaged_picture_by_picture_before_they_are_tested(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, scores(*BETTER), method="steady")
+    for seed, sign in ((0, 1), (1, -1)):
+        swing = [value - 0.1 + sign * 5 * (-1) ** place for place, value in enumerate(BETTER)]
+        finish_run(tmp_path, scores(*swing), method="swinging", seed=seed)
+    assert group_column(tmp_path) == {"steady": "1", "swinging": "2"}
+
+
+def with_colorfulness(record: RunRecord, mean: float, difference: float) -> RunRecord:
+    score = Score(mean=mean, std=1.0, n=2, low=mean - 1, high=mean + 1, difference=difference)
+    return record.model_copy(update={"image": {**record.image, "colorfulness": score}})
+
+
+def test_colorfulness_is_best_where_the_truth_is(tmp_path: Path, finish_run: Finish) -> None:
+    given = {"gaudy": (45.0, 9.0), "pale": (31.0, -5.0), "dull": (10.0, -26.0)}
+    records = [
+        with_colorfulness(finish_run(tmp_path, scores(20, 21), method=method), *values)
+        for method, values in given.items()
+    ]
+    observations = {record.run_id: {(name, 0): 1.0 for name in "ab"} for record in records}
+    (board,) = rank_records(records, sort="colorfulness", levels=["image"], observations={"image": observations})
+    assert [(entry.method, entry.rank, entry.tie_group) for entry in board.entries] == [
+        ("pale", 1, None),
+        ("gaudy", 2, None),
+        ("dull", 3, None),
+    ]
+    assert "**31.00 (-5.00) \\[30.00, 32.00\\]**" in to_markdown([board])
+    assert "( ): the mean less that of the true pictures" in to_markdown([board])
+    assert '31.00 (-5.00)</strong> <small class="spread">[30.00, 32.00]</small>' in to_html([board])
+
+
+def test_few_pictures_make_fid_doubtful(tmp_path: Path, finish_run: Finish) -> None:
+    record = finish_run(tmp_path, scores(20, 21))
+    few, many = (Score(mean=12.5, std=None, n=n, low=None, high=None) for n in (2047, 2048))
+    boards = [
+        rank_records([record.model_copy(update={"image": {"fid": score}})], sort="fid", levels=["image"])
+        for score in (few, many)
+    ]
+    assert ["FID of fewer than 2048 pictures is biased" in to_markdown(board) for board in boards] == [True, False]
+    assert boards[0][0].entries[0].rank == 1
 
 
 @pytest.mark.parametrize(

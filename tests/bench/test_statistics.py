@@ -3,7 +3,14 @@ import pytest
 from scipy import stats
 
 from bench import statistics
-from bench.statistics import bootstrap_interval
+from bench.statistics import (
+    bootstrap_interval,
+    bootstrap_intervals,
+    control_false_discoveries,
+    paired_difference,
+    signed_rank_p,
+    tie_groups,
+)
 
 
 def test_the_interval_of_a_mean_is_scipys() -> None:
@@ -60,3 +67,130 @@ def test_the_interval_covers_the_mean_it_should() -> None:
         assert high is not None
         inside += low < 0 < high
     assert 51 <= inside <= 60
+
+
+def test_columns_have_the_intervals_that_each_has_alone() -> None:
+    random = np.random.default_rng(8)
+    counts = random.integers(1, 9, 37)
+    sums = random.normal(20, 4, (37, 3)) * counts[:, None]
+    sums[:, 2] *= 1e-3
+    for found, column in zip(bootstrap_intervals(sums, counts), sums.T, strict=True):
+        assert found == pytest.approx(bootstrap_interval(column, counts), rel=1e-11)
+
+
+def test_no_order_of_addition_changes_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = np.random.default_rng(9).normal(20, 4, (301, 2))
+    whole = bootstrap_intervals(sums, np.ones(301))
+    assert bootstrap_intervals(sums[:, ::-1], np.ones(301)) == whole[::-1]
+    monkeypatch.setattr(statistics, "CHUNK_CELLS", 1000)
+    assert bootstrap_intervals(sums, np.ones(301)) == whole
+    rounded = statistics._round_to_exact(sums)
+    assert sum(rounded[:, 0].tolist()) == sum(rounded[::-1, 0].tolist())
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_columns_of_a_single_picture_have_no_interval(n: int) -> None:
+    assert bootstrap_intervals(np.zeros((n, 2)), np.ones(n)) == [(None, None)] * 2
+
+
+def test_columns_of_zeros_have_intervals_without_width() -> None:
+    assert bootstrap_intervals(np.zeros((3, 1)), np.ones(3)) == [(0.0, 0.0)]
+
+
+def test_a_difference_of_pictures_is_described_as_scipy_would() -> None:
+    differences = np.random.default_rng(10).normal(0.3, 1, 41)
+    found = paired_difference(differences, np.arange(41))
+    assert (found.pictures, found.values) == (41, 41)
+    assert found.mean == pytest.approx(differences.mean(), abs=1e-15)
+    assert (found.low, found.high) == bootstrap_interval(differences)
+    assert found.p_value == stats.wilcoxon(differences).pvalue
+    assert found.above == (differences > 0).mean()
+
+
+def test_instances_are_tested_by_the_mean_of_their_picture() -> None:
+    random = np.random.default_rng(11)
+    pictures = np.sort(random.integers(0, 30, 200))
+    differences = random.normal(0.2, 1, 200)
+    names = np.unique(pictures)
+    means = [differences[pictures == name].mean() for name in names]
+    sums = [differences[pictures == name].sum() for name in names]
+    counts = [(pictures == name).sum() for name in names]
+    found = paired_difference(differences, pictures)
+    assert (found.pictures, found.values) == (len(names), 200)
+    assert found.mean == pytest.approx(differences.mean(), abs=1e-15)
+    assert (found.low, found.high) == pytest.approx(bootstrap_interval(sums, counts), abs=1e-12)
+    assert found.p_value == pytest.approx(stats.wilcoxon(means).pvalue, rel=1e-12)
+
+
+def test_equal_pictures_count_half_and_are_not_tested() -> None:
+    found = paired_difference([0.0, 0.0, 1.0, 2.0, 3.0, -0.5, 4.0, 5.0, 6.0, 7.0], np.arange(10))
+    assert found.above == (7 + 2 / 2) / 10
+    assert found.p_value == stats.wilcoxon([1.0, 2.0, 3.0, -0.5, 4.0, 5.0, 6.0, 7.0]).pvalue
+
+
+def test_few_or_equal_pictures_prove_nothing() -> None:
+    nothing = paired_difference([], [])
+    assert (nothing.pictures, nothing.mean, nothing.p_value, nothing.above) == (0, None, None, None)
+    single = paired_difference([3.0], [0])
+    assert (single.mean, single.low, single.high, single.p_value, single.above) == (3.0, None, None, 1.0, 1.0)
+    equal = paired_difference(np.zeros(9), np.arange(9))
+    assert (equal.mean, equal.low, equal.high, equal.p_value, equal.above) == (0.0, 0.0, 0.0, 1.0, 0.5)
+    assert signed_rank_p([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 2**5)
+    assert signed_rank_p([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == pytest.approx(2 / 2**6)
+
+
+def test_a_test_of_few_tied_pictures_is_exact() -> None:
+    random = np.random.default_rng(13)
+    for n in range(2, 10):
+        differences = random.choice([-2.0, -1.0, 1.0, 2.0, 3.0], n)
+        differences[-1] = differences[0]
+        assert signed_rank_p(differences) == pytest.approx(stats.wilcoxon(differences).pvalue, abs=1e-12)
+
+
+def test_false_discoveries_are_controlled_by_the_rule_of_the_paper() -> None:
+    p_values = [0.01, None, 0.04, 0.03, 0.005]
+    ordered = [0.005, 0.01, 0.03, 0.04]
+    raised = [p * 4 / place for place, p in enumerate(ordered, 1)]
+    expected = {p: min(raised[place:]) for place, p in enumerate(ordered)}
+    found = control_false_discoveries(p_values)
+    assert found == [None if p is None else pytest.approx(expected[p]) for p in p_values]
+    assert control_false_discoveries([]) == []
+    assert control_false_discoveries([None]) == [None]
+
+
+def test_groups_are_those_of_a_plain_loop() -> None:
+    random = np.random.default_rng(12)
+    pictures = np.repeat(np.arange(25), 2)
+    level = random.normal(20, 3, (50, 1))
+    scores = level - np.array([0.0, 0.1, 0.4, 0.5, 0.55, 1.5]) + random.normal(0, 0.5, (50, 6))
+    p_values = {}
+    for one in range(6):
+        for two in range(one + 1, 6):
+            means = [(scores[pictures == each, one] - scores[pictures == each, two]).mean() for each in range(25)]
+            p_values[one, two] = stats.wilcoxon(means).pvalue
+    adjusted = dict(zip(p_values, stats.false_discovery_control(list(p_values.values())), strict=True))
+    expected, opener = [1], 0
+    for method in range(1, 6):
+        if adjusted[opener, method] <= 0.05:
+            opener = method
+            expected.append(expected[-1] + 1)
+        else:
+            expected.append(expected[-1])
+    assert tie_groups(scores, pictures) == expected
+    assert 1 < expected[-1] < 6, "the case is to have ties and groups"
+
+
+def test_a_group_is_judged_by_the_method_that_opened_it() -> None:
+    base, noise = np.linspace(20, 30, 12), np.random.default_rng(14).normal(0, 0.1, 12)
+    first, second, third = base, base + noise - noise.mean() - 0.001, base - 1
+    assert tie_groups(np.column_stack([first, second, third]), np.arange(12)) == [1, 1, 2]
+    assert tie_groups(np.column_stack([first, third, third]), np.arange(12)) == [1, 2, 2]
+
+
+def test_boards_of_no_one_or_unpaired_methods_have_groups() -> None:
+    assert tie_groups(np.empty((0, 0)), np.empty(0, np.intp)) == []
+    assert tie_groups(np.ones((4, 1)), np.arange(4)) == [1]
+    unpaired = np.array([[1.0, np.nan], [np.nan, 2.0]])
+    assert tie_groups(unpaired, np.arange(2)) == [1, 1]
+    missing = np.column_stack([np.arange(9.0), np.r_[np.nan, np.arange(1.0, 9.0) - 1]])
+    assert tie_groups(missing, np.arange(9)) == [1, 2]

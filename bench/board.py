@@ -1,0 +1,92 @@
+"""What a leaderboard is made of: boards of entries of cells. Plain values, without torch or files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.scoring.metrics import Level, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Hold one score of one method.
+
+    Attributes:
+        mean: over pictures or instances, and over seeds; None where the method has no such score.
+        low: lower end of the 95 % interval, `high` the upper; of several seeds the outermost ends.
+        rank: among the ranked methods of the board by this metric, equal means share one; None for the others.
+        difference: of the mean to the truth's, signed, for a metric that is best where the truth is.
+        n: pictures or instances in the mean; of several seeds the fewest.
+    """
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    rank: int | None = None
+    difference: float | None = None
+    n: int = 0
+
+    def demerit(self, metric: Metric) -> float | None:
+        """Return what ranks by a metric: the lower, the better; None without a score."""
+        if self.mean is None:
+            return None
+        if metric.direction == "truth":
+            return None if self.difference is None else abs(self.difference)
+        return -self.mean if metric.direction == "higher" else self.mean
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Hold one line of a board: a method with a detector, over its seeds.
+
+    Attributes:
+        n: pictures or instances that entered the mean; of several seeds the fewest.
+        failed: pictures without scores because of an error, over all seeds.
+        runs: ids of its runs, one a seed.
+        rank: by the board's sorting metric; None for partial and untrained runs and for those without a score.
+        tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
+            rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
+            because it is the set's mean that is near the truth's, not a picture that beats another.
+    """
+
+    method: str
+    detector: str
+    seeds: int
+    n: int
+    failed: int
+    partial: bool
+    untrained: bool
+    scores: Mapping[str, Cell]
+    runs: tuple[str, ...]
+    rank: int | None = None
+    tie_group: int | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what a reader must know beside the numbers."""
+        marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
+        return [text for text, holds in marks.items() if holds]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Hold all methods that may be compared with each other, best first.
+
+    `metrics` are those that any of its entries has, in the order of the table of metrics.
+    """
+
+    dataset: str
+    protocol: str
+    level: Level
+    sort: str
+    metrics: tuple[Metric, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def title(self) -> str:
+        """Return dataset, protocol and level in words."""
+        return f"{self.dataset}, {self.protocol}, {'whole images' if self.level == 'image' else 'instances'}"
+
+    @property
+    def grouped(self) -> bool:
+        """Whether there are tie groups to speak of: several entries that have one."""
+        return sum(entry.tie_group is not None for entry in self.entries) > 1
