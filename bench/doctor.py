@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench import catalog
 from bench.boxes import DETECTOR_FILES
-from bench.downloads import KNOWN_FILES, LPIPS_FILES, cache_folder, is_offline
+from bench.downloads import KNOWN_FILES, METRIC_FILES, cache_folder, is_offline
 from bench.errors import CommandError, MissingError
 from bench.weights import find_method_weights, found_at, weight_folders
 
@@ -59,7 +59,7 @@ def findings() -> Iterator[Finding]:
     yield from map(_folder, weight_folders())
     yield _cache()
     yield from (_weights("detector", name, files) for name, files in DETECTOR_FILES.items())
-    yield from (_weights("metric", name, files) for name, files in LPIPS_FILES.items())
+    yield from (_weights("metric", name, files) for name, files in METRIC_FILES.items())
     yield from (_method(card) for card in catalog.methods().values() if card.trainable)
     yield _samples()
 

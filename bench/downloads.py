@@ -141,20 +141,16 @@ KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for fil
 """All files that colorbench knows, by name."""
 
 
-LPIPS_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+METRIC_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "lpips_squeeze": ("squeezenet1_1-features.pth", "squeezenet1_1-b8a52dc0.pth"),
         "lpips_alex": ("alexnet-owt-7be5be79.pth",),
         "lpips_vgg": ("vgg16-397923af.pth",),
+        "fid": ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth"),
+        "classification_top1": ("vgg16-397923af.pth",),
     }
 )
-"""The LPIPS metrics, and the files that the backbone of each is looked for in, the best first."""
-
-FID_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
-"""The files that the network of `fid` is looked for in."""
-
-TOP1_FILES = ("vgg16-397923af.pth",)
-"""The files that the network of `classification_top1` is looked for in."""
+"""The metrics that look with a network, and the files that each one's is looked for in, the best first."""
 
 
 def file_sha256(path: Path) -> str:

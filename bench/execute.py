@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from bench.device import peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
 from bench.progress import say
 from bench.rows import RowStore, Status
+from bench.scoring.classification import imagenet_labels
 from bench.scoring.evaluator import Evaluator, shorten_reason
+from bench.scoring.features import FeatureStore
+from bench.scoring.metrics import METRICS
 from bench.scoring.networks import find_networks
 from bench.scoring.scorer import Scorer
 from bench.weights import load_networks
@@ -185,8 +188,8 @@ def execute(
     reset_peak_memory()
     method = load_method(request)
     data = load_data(request, method, rank, world, done)
-    with RowStore(request.folder, request.run_id, rank) as store:
-        evaluator = make_evaluator(request, store, data, advance)
+    with RowStore(request.folder, request.run_id, rank) as store, open_features(request, rank) as features:
+        evaluator = make_evaluator(request, store, features, data, advance)
         began = time.monotonic()
         with quiet_lightning():
             share = Share(request, method, data, evaluator, Announcement(begin), rank, done)
@@ -195,8 +198,19 @@ def execute(
         return Effort(len(evaluator.finished), time.monotonic() - began, peak_memory_mb())
 
 
+def open_features(request: Request, rank: int) -> AbstractContextManager[FeatureStore | None]:
+    """Return the store of what metrics of the whole set need; without such a metric there is none."""
+    if any(METRICS[metric].of_set for metric in request.metrics):
+        return FeatureStore(request.folder, request.run_id, rank)
+    return nullcontext()
+
+
 def make_evaluator(
-    request: Request, store: RowStore, data: PhotoDataModule, advance: Callable[[int], object]
+    request: Request,
+    store: RowStore,
+    features: FeatureStore | None,
+    data: PhotoDataModule,
+    advance: Callable[[int], object],
 ) -> Evaluator:
     """Return the callback that turns chroma into rows."""
     source = data.source("test")
@@ -213,6 +227,8 @@ def make_evaluator(
     return Evaluator(
         store,
         scorer,
+        features=features,
+        labels=imagenet_labels(source.classes),
         images_dir=request.folder / "images" if request.save_images else None,
         progress=advance,
     )

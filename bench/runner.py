@@ -16,6 +16,7 @@ from bench.progress import progress, say
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import Row, await_writers, read_rows
+from bench.scoring.sets import score_set
 from bench.status import PlannedRun
 from bench.suite import Suite
 from bench.tracking import log_record
@@ -133,6 +134,7 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             seconds=effort.seconds,
             computed=effort.pictures,
             peak_memory_mb=effort.peak_memory_mb,
+            sets=score_set(request.folder, rows, request.metrics),
         )
 
     record = write_results(request.folder, request.run_id, request.metrics, describe)

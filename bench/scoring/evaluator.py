@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.files import path_below
 from bench.rows import Row, RowStore, Status
+from bench.scoring.features import FeatureStore
 from bench.scoring.scorer import Picture, Scorer
 from datamodules.color import lab_to_rgb8
 from datamodules.types import ColorBatch
@@ -38,6 +39,7 @@ class Evaluator(pl.Callback):
     Args:
         store: that takes the rows of this process.
         scorer: that makes them.
+        features: that takes what a metric of the whole set needs of each picture; None where there is none.
         labels: the ImageNet class of each label of the data, -1 for none.
         images_dir: where predictions are saved as `<key>.png`; None saves none.
         progress: called with how many more pictures are done.
@@ -48,12 +50,14 @@ class Evaluator(pl.Callback):
         store: RowStore,
         scorer: Scorer,
         *,
+        features: FeatureStore | None = None,
         labels: Sequence[int] = (),
         images_dir: Path | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None:
         self.store = store
         self.scorer = scorer
+        self.features = features
         self.labels = labels
         self.images_dir = images_dir
         self.progress = progress
@@ -125,8 +129,10 @@ class Evaluator(pl.Callback):
 
     def _write_scored(self, prediction: Tensor, batch: ColorBatch, kept: Sequence[int]) -> None:
         pictures = [self._picture(batch, place) for place in kept]
-        rows = self.scorer.score(prediction, batch.rgb[list(kept)], pictures).rows
-        for index, row in enumerate(rows):
+        scored = self.scorer.score(prediction, batch.rgb[list(kept)], pictures)
+        if self.features is not None:
+            scored.keep_features(self.features)
+        for index, row in enumerate(scored.rows):
             if self.images_dir is not None:
                 save_picture(prediction[index], path_below(self.images_dir, row.image, ".png"))
             self._append(row)

@@ -1,13 +1,15 @@
 """The networks that metrics look at pictures with, and which metrics can be computed with those that are at hand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from bench.downloads import LPIPS_FILES
+from bench.downloads import METRIC_FILES
+from bench.scoring.classification import load_classifier
+from bench.scoring.inception import load_inception
 from bench.scoring.perceptual import PREFIX, load_lpips
 from bench.weights import WeightsMissingError, find_weights
 
@@ -53,24 +55,21 @@ def find_networks(metrics: Sequence[str], *, download: bool = True) -> tuple[Net
     found: dict[str, nn.Module] = {}
     notices = []
     for metric in metrics:
-        loader = _loader(metric)
-        if loader is None:
+        if metric not in METRIC_FILES:
             continue
-        files, load = loader
         try:
-            path = find_weights(*files, download=download)
+            path = find_weights(*METRIC_FILES[metric], download=download)
         except WeightsMissingError as error:
             notices.append(f"{metric} is left out: {error}")
         else:
-            found[metric] = load(path)
+            found[metric] = _load(metric, path)
     lpips = {metric: network for metric, network in found.items() if metric.startswith(PREFIX)}
     networks = Networks(lpips, found.get("classification_top1"), found.get("fid"))
-    kept = tuple(metric for metric in metrics if _loader(metric) is None or metric in found)
+    kept = tuple(metric for metric in metrics if metric not in METRIC_FILES or metric in found)
     return networks, kept, notices
 
 
-def _loader(metric: str) -> tuple[Sequence[str], Callable[[Path], nn.Module]] | None:
-    """Return the files that may hold the network of a metric, and what reads them; None where it needs none."""
-    if metric in LPIPS_FILES:
-        return LPIPS_FILES[metric], lambda path: load_lpips(metric.removeprefix(PREFIX), path)
-    return None
+def _load(metric: str, path: Path) -> nn.Module:
+    if metric.startswith(PREFIX):
+        return load_lpips(metric.removeprefix(PREFIX), path)
+    return load_inception(path) if metric == "fid" else load_classifier(path)

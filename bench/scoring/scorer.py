@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from bench.rows import InstanceRow, Row, Scores
+from bench.scoring.classification import top1
 from bench.scoring.comparison import PIXEL_METRICS, Comparison, Region
+from bench.scoring.features import FeatureStore
 from bench.scoring.fidelity import PixelBox, find_gray
+from bench.scoring.inception import inception_features
 from bench.scoring.instances import Instances, area_to_size, find_instances
 from bench.scoring.metrics import row_columns
 from bench.scoring.networks import Networks
@@ -39,6 +42,13 @@ class Scored:
 
     rows: tuple[Row, ...]
     features: tuple[Tensor, Tensor] | None
+
+    def keep_features(self, store: FeatureStore) -> None:
+        """Let the features of all pictures reach the disk, which their rows promise."""
+        prediction, truth = (features.cpu().numpy() for features in self.features or ())
+        for index, row in enumerate(self.rows):
+            store.append(row.image, prediction[index], truth[index])
+        store.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ class Scorer:
         whole = [Region(index) for index in range(len(pictures))]
         values = self._score_pixels(comparison, [*whole, *boxes])
         values |= self._score_lpips(comparison, boxes)
+        values |= self._score_classes(comparison, pictures)
         images = _transposed(values, row_columns("image", self.metrics), 0, len(whole))
         instances = iter(_transposed(values, row_columns("instance", self.metrics), len(whole), len(boxes)))
         gray_truth, gray_prediction = find_gray(truth).tolist(), find_gray(prediction).tolist()
@@ -100,7 +111,7 @@ class Scorer:
             )
             for index, picture in enumerate(pictures)
         )
-        return Scored(rows, None)
+        return Scored(rows, self._features(comparison))
 
     def _find(self, picture: Picture, size: tuple[int, int]) -> Instances:
         height, width = picture.photo_size
@@ -120,6 +131,18 @@ class Scorer:
             images = lpips_values(network, *pairs[0]).tolist() if large else [None] * len(comparison.truth)
             values[metric] = [*images, *(lpips_values(network, *cutouts).tolist() if cutouts else [])]
         return values
+
+    def _score_classes(self, comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, list[float | None]]:
+        if self.networks.classifier is None:
+            return {}
+        labels = [picture.label for picture in pictures]
+        return {"classification_top1": top1(self.networks.classifier, comparison.prediction, labels)}
+
+    def _features(self, comparison: Comparison) -> tuple[Tensor, Tensor] | None:
+        network = self.networks.inception
+        if network is None:
+            return None
+        return inception_features(network, comparison.prediction), inception_features(network, comparison.truth)
 
     def _instance(self, annotation: Annotation, box: PixelBox, scores: Scores) -> InstanceRow:
         left, top, right, bottom = box

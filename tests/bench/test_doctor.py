@@ -11,7 +11,8 @@ import pytest
 
 from bench import doctor
 from bench.doctor import examine, print_examination
-from bench.downloads import KNOWN_FILES, LPIPS_FILES
+from bench.downloads import KNOWN_FILES, METRIC_FILES
+from bench.scoring.comparison import PIXEL_METRICS
 from bench.scoring.metrics import METRICS
 
 
@@ -40,9 +41,9 @@ def test_what_is_missing_comes_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_every_lpips_is_looked_for() -> None:
-    assert set(LPIPS_FILES) == {metric for metric in METRICS if metric.startswith("lpips_")}
-    assert {f"metric:{metric}" for metric in LPIPS_FILES} <= set(_by_id())
-    assert {name for files in LPIPS_FILES.values() for name in files} <= set(KNOWN_FILES)
+    assert set(METRIC_FILES) == set(METRICS) - set(PIXEL_METRICS)
+    assert {f"metric:{metric}" for metric in METRIC_FILES} <= set(_by_id())
+    assert {name for files in METRIC_FILES.values() for name in files} <= set(KNOWN_FILES)
 
 
 def test_without_the_extra_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

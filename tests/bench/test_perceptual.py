@@ -10,7 +10,7 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.downloads import LPIPS_FILES
+from bench.downloads import METRIC_FILES
 from bench.errors import UsageError
 from bench.scoring import perceptual
 from bench.scoring.perceptual import cut_out, load_lpips, lpips_values, read_features
@@ -108,7 +108,9 @@ def test_loading_warns_of_nothing_and_draws_no_random_number(backbones: dict[str
 
 
 def test_all_three_networks_have_the_published_linear_layers(backbones: dict[str, Path]) -> None:
-    for net in (metric.removeprefix(perceptual.PREFIX) for metric in LPIPS_FILES):
+    for net in (
+        metric.removeprefix(perceptual.PREFIX) for metric in METRIC_FILES if metric.startswith(perceptual.PREFIX)
+    ):
         state = perceptual.build_lpips(net).state_dict()
         published = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth", map_location="cpu")
         assert all(torch.equal(state[name], value) for name, value in published.items())
