@@ -1,0 +1,231 @@
+"""Runs that are killed at any moment, at any number of processes, end with the files of an unbroken one.
+
+The default tier kills forked children, which have torch already. There the processes of a run work one after another in
+one child: rows and files are the same as of real ones, which the slow tier kills.
+"""
+
+import json
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import runner
+from bench.execute import Effort, execute
+from bench.files import remove_torn
+from bench.leaderboard import write_leaderboards
+from bench.plan import Places
+from bench.prepare import Options
+from bench.provenance import sources_digest
+from bench.record import RunRecord
+from bench.rows import RowStore, read_rows
+from bench.runner import run
+from bench.suite import Suite
+from bench.workers import Task
+
+Fork = Callable[[Callable[[], object]], int]
+CLOCK = ("started_utc", "seconds", "images_per_second", "peak_memory_mb", "processes")
+SUITE: dict[str, Any] = {
+    "name": "test-v1",
+    "methods": ["gray", "random"],
+    "datasets": [{"id": "coco", "root": "photos", "annotations": "instances.json"}],
+    "metrics": ["psnr", "ssim"],
+    "batch_size": 2,
+}
+PHOTOS = 5
+
+
+def save_photos(folder: Path) -> None:
+    """Save photos of which every other one has instances: of two processes the second sees none."""
+    random = np.random.default_rng(0)
+    (folder / "photos").mkdir()
+    images, annotations = [], []
+    for number in range(PHOTOS):
+        pixels = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "photos" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 60, "height": 40})
+        for box in range(0 if number % 2 else 1 + number):
+            one = {"id": 10 * number + box, "image_id": number, "category_id": 1, "iscrowd": 0}
+            annotations.append({**one, "bbox": [2 + 5 * box, 4, 20, 30], "area": 600})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+
+
+def work_in_turn(tasks: Sequence[Task], processes: int, timeout: float | None) -> list[Effort]:
+    """Do what the processes of a run do, one after the other."""
+    efforts = []
+    for request, done in tasks:
+        for rank in range(processes):
+            execute(request, rank, processes, done, int)
+        efforts.append(Effort(0, 1.0, 1.0))
+    return efforts
+
+
+def run_here(out: Path, devices: int = 1, **changes: Any) -> int:
+    """Run the suite in this process, with one thread, since a forked process has no others."""
+    suite = Suite.model_validate(SUITE | changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(runner, "execute_in_processes", work_in_turn)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return run(suite, Options(out, Places(out.parent), devices=devices, download=False))
+        finally:
+            torch.set_num_threads(threads)
+
+
+def contents(out: Path) -> dict[str, Any]:
+    """Return all tables, and of the records what does not hang on the clock or on the number of processes."""
+    paths = [*out.rglob("images.csv"), *out.rglob("instances.csv"), *out.glob("leaderboard.*")]
+    found: dict[str, Any] = {str(path.relative_to(out)): path.read_bytes() for path in paths}
+    for path in out.rglob("record.json"):
+        record = json.loads(path.read_text())
+        found[str(path.relative_to(out))] = {key: value for key, value in record.items() if key not in CLOCK}
+    return found
+
+
+def keys_written(out: Path) -> list[list[str]]:
+    """Return the pictures in the rows of each run, as often as they stand there."""
+    return [
+        sorted(json.loads(line)["image"] for path in folder.glob("rows.*") for line in path.read_text().splitlines())
+        for folder in sorted(out.glob("runs/*/*"))
+    ]
+
+
+@dataclass(frozen=True)
+class Unbroken:
+    """Hold the files of a run that was never stopped, and the seconds that it took."""
+
+    out: Path
+    seconds: float
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Return an output folder with photos beside it."""
+    save_photos(tmp_path)
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """Return a run that was never stopped."""
+    sources_digest()  # which forked processes then have: that nobody edits the code between two of them
+    folder = tmp_path_factory.mktemp("unbroken")
+    save_photos(folder)
+    run_here(folder / "first")
+    began = time.monotonic()
+    run_here(folder / "out")
+    assert len(contents(folder / "out")) == 9
+    return Unbroken(folder / "out", time.monotonic() - began)
+
+
+def kill_and_go_on(fork: Fork, out: Path, seconds: float, kills: int, draw: random.Random) -> None:
+    """Kill a run several times, each time at another number of processes, and let it finish."""
+    for _ in range(kills):
+        devices = draw.choice((1, 2, 3))
+        child = fork(partial(run_here, out, devices))
+        time.sleep(draw.uniform(0.1, 1.0) * seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    run_here(out, draw.choice((1, 2, 3)))
+
+
+def check_whole(out: Path, unbroken: Path) -> None:
+    """Check that nothing is lost, doubled, changed or left over."""
+    assert contents(out) == contents(unbroken)
+    assert keys_written(out) == keys_written(unbroken)
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_a_run_that_is_killed_three_times(unbroken: Unbroken, out: Path, fork: Fork) -> None:
+    kill_and_go_on(fork, out, unbroken.seconds, 3, random.Random(0))
+    check_whole(out, unbroken.out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_that_is_killed_at_random(seed: int, unbroken: Unbroken, out: Path, fork: Fork) -> None:
+    kill_and_go_on(fork, out, unbroken.seconds, 3, random.Random(seed))
+    check_whole(out, unbroken.out)
+
+
+@pytest.mark.parametrize("devices", [2, 7])
+def test_any_number_of_processes(devices: int, unbroken: Unbroken, out: Path) -> None:
+    """Of two processes the second sees no instance; of seven for five pictures two see nothing at all."""
+    run_here(out, devices)
+    check_whole(out, unbroken.out)
+    rows = sorted(path.name for path in (out / "runs/coco/gray--none--s0").glob("rows.*"))
+    assert rows == [f"rows.rank{rank}.jsonl" for rank in range(devices)]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_kill_while_a_leaderboard_is_written(
+    moment: str, tmp_path: Path, finish_run: Callable[..., RunRecord], fork: Fork
+) -> None:
+    """The old file stands until the new one is complete; what is left over can be told from what is at work."""
+    finish_run(tmp_path, {"a": {"psnr": 20.0}}, metrics=("psnr",))
+    write_leaderboards(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("leaderboard.*")}
+    finish_run(tmp_path, {"a": {"psnr": 21.0}}, method="other", metrics=("psnr",))
+    _, status = os.waitpid(fork(lambda: die_while_writing(tmp_path, moment)), 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    assert {path: path.read_bytes() for path in tmp_path.glob("leaderboard.*")} == before
+    assert len(list(tmp_path.glob(".leaderboard.*.tmp"))) == 1
+    at_work = tmp_path / f".leaderboard.md.{os.getpid()}.tmp"
+    at_work.touch()
+    remove_torn(tmp_path)
+    assert list(tmp_path.glob(".*.tmp")) == [at_work]
+    write_leaderboards(tmp_path)
+    assert all(path.read_bytes() != content for path, content in before.items())
+
+
+def die_while_writing(out: Path, moment: str) -> None:
+    """Write leaderboards, and end by SIGKILL when the first is to reach the disk, or to be given its name."""
+    place: Any = os if moment == "fsync" else Path
+    setattr(place, moment, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    write_leaderboards(out)
+
+
+def test_a_disk_that_fills_up_loses_no_finished_row(
+    unbroken: Unbroken, out: Path, fork: Fork, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, status = os.waitpid(fork(lambda: run_on_a_full_disk(out)), 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    assert "bytes could not be written" in capfd.readouterr().err
+    (folder,) = out.glob("runs/*/gray*")
+    assert len(read_rows(folder)) == 2
+    assert not list(out.glob("leaderboard.*"))
+    (out / ".leaderboard.md.999999999.tmp").touch()
+    run_here(out)
+    check_whole(out, unbroken.out)
+
+
+def run_on_a_full_disk(out: Path) -> None:
+    """Run the suite where no file of rows takes more than the third row."""
+    append, count = RowStore.append, iter(range(2))
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(store: RowStore, row: Any) -> None:
+        if next(count, None) is None:
+            size = store.path.stat().st_size + 10
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        append(store, row)
+
+    RowStore.append = fill  # type: ignore[assignment, method-assign]
+    try:
+        run_here(out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # which stands for standard error, too
