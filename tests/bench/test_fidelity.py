@@ -1,3 +1,4 @@
+import math
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from PIL import Image
 from skimage import metrics
 from torch import Tensor
 
-from bench.scoring.fidelity import compare_pictures, error_to_psnr, find_gray, ssim_map
+from bench.scoring.comparison import Comparison, Region, psnr, ssim
+from bench.scoring.fidelity import PixelBox, error_to_psnr, find_gray, ssim_map
 from bench.scoring.instances import area_to_size, find_instances, place_box
 from datamodules.photos import Annotation
 from datamodules.protocol import PROTOCOLS
@@ -52,14 +54,50 @@ def make_pair(kind: str, height: int = 53, width: int = 70, batch: int = 2) -> t
     return changed.round().clamp(0, 255).to(torch.uint8), truth
 
 
+def scores(prediction: Tensor, truth: Tensor, index: int = 0, box: PixelBox | None = None) -> tuple[float, float]:
+    """Return PSNR and SSIM of a picture of a batch, or of a box in it; NaN for none."""
+    comparison, region = Comparison(prediction, truth), [Region(index, box)]
+    found = [metric(comparison, region)[0] for metric in (psnr, ssim)]
+    return tuple(math.nan if value is None else value for value in found)  # type: ignore[return-value]
+
+
+def reference(prediction: Tensor, truth: Tensor) -> tuple[float, float]:
+    return reference_psnr(prediction, truth), reference_ssim(prediction, truth)
+
+
 @pytest.mark.parametrize("kind", ["noise", "shift", "random", "white", "gray"])
 def test_pictures_score_as_in_scikit_image(kind: str) -> None:
     prediction, truth = make_pair(kind)
-    maps = compare_pictures(prediction, truth)
     for index in range(len(truth)):
-        expected = reference_psnr(prediction[index], truth[index])
-        assert maps.psnr_of(index) == pytest.approx(expected, abs=1e-10)
-        assert maps.ssim_of(index) == pytest.approx(reference_ssim(prediction[index], truth[index]), abs=1e-10)
+        expected = reference(prediction[index], truth[index])
+        assert scores(prediction, truth, index) == pytest.approx(expected, abs=1e-10)
+
+
+def half_and_half(level: int) -> Tensor:
+    """Return a picture whose left half is of one level and whose right half of its opposite."""
+    picture = torch.full((1, 3, 40, 60), level, dtype=torch.uint8)
+    picture[..., 30:] = 255 - level
+    return picture
+
+
+@pytest.mark.parametrize("level", [0, 1, 5, 128, 250, 255])
+@pytest.mark.parametrize("noise", [0, 1, 12])
+def test_flat_dark_bright_and_nearly_identical_pictures_lose_no_digit(level: int, noise: int) -> None:
+    """Where a channel is flat, E[x²] - E[x]² cancels: in float32 this is off by 2e-5."""
+    truth = half_and_half(level)
+    drawn = torch.randn(truth.shape, generator=torch.Generator().manual_seed(level)) * noise
+    prediction = (truth + drawn).round().clamp(0, 255).to(torch.uint8)
+    prediction[0, 0, 5, 5] = 255 - prediction[0, 0, 5, 5]
+    for left, top, right, bottom in [
+        (0, 0, 60, 40),
+        (0, 0, 16, 16),
+        (14, 3, 30, 19),
+        (44, 24, 60, 40),
+        (20, 8, 41, 33),
+    ]:
+        cut_out = (slice(None), slice(top, bottom), slice(left, right))
+        expected = reference_ssim(prediction[0][cut_out], truth[0][cut_out])
+        assert scores(prediction, truth, 0, (left, top, right, bottom))[1] == pytest.approx(expected, abs=1e-10)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -68,27 +106,34 @@ def test_a_box_scores_as_its_cut_out(edges: tuple[int, int, int, int]) -> None:
     top, left, height, width = edges
     prediction, truth = make_pair("noise")
     bottom, right = min(top + height, 53), min(left + width, 70)
-    ours, theirs = prediction[1, :, top:bottom, left:right], truth[1, :, top:bottom, left:right]
-    maps = compare_pictures(prediction, truth)
-    box = (left, top, right, bottom)
-    assert maps.psnr_of(1, box) == pytest.approx(reference_psnr(ours, theirs), abs=1e-10)
-    expected = reference_ssim(ours, theirs)
-    assert maps.ssim_of(1, box) == pytest.approx(expected, abs=1e-10)
+    ours, theirs = prediction[1:, :, top:bottom, left:right], truth[1:, :, top:bottom, left:right]
+    found = scores(prediction, truth, 1, (left, top, right, bottom))
+    assert found == scores(ours, theirs), "to the last bit"
+    assert found == pytest.approx(reference(ours[0], theirs[0]), abs=1e-10)
+
+
+def test_all_regions_of_a_batch_score_at_once() -> None:
+    prediction, truth = make_pair("noise", batch=3)
+    regions = [Region(2), Region(0, (3, 4, 33, 24)), Region(1, (0, 0, 10, 30)), Region(0), Region(2, (50, 30, 70, 53))]
+    comparison = Comparison(prediction, truth)
+    together = list(zip(psnr(comparison, regions), ssim(comparison, regions), strict=True))
+    alone = [scores(prediction, truth, region.index, region.box) for region in regions]
+    assert together[2] == (alone[2][0], None)
+    assert [*together[:2], *together[3:]] == [*alone[:2], *alone[3:]]
+    assert psnr(comparison, []) == ssim(comparison, []) == []
 
 
 def test_one_picture_scores_the_same_in_any_batch() -> None:
     prediction, truth = make_pair("noise", batch=5)
-    together = compare_pictures(prediction, truth)
     for index in range(5):
-        alone = compare_pictures(prediction[index : index + 1], truth[index : index + 1])
-        assert (together.psnr_of(index), together.ssim_of(index)) == (alone.psnr_of(0), alone.ssim_of(0))
+        alone = scores(prediction[index : index + 1], truth[index : index + 1])
+        assert scores(prediction, truth, index) == alone
 
 
 def test_identical_pictures_have_the_highest_scores() -> None:
     _, truth = make_pair("noise")
-    maps = compare_pictures(truth, truth)
-    assert maps.psnr_of(0) == 100
-    assert maps.ssim_of(0) == 1
+    assert scores(truth, truth) == (100, 1)
+    assert scores(truth, truth, 1, (3, 5, 40, 50)) == (100, 1)
 
 
 def test_a_single_differing_value_is_capped_too() -> None:
@@ -99,16 +144,16 @@ def test_a_single_differing_value_is_capped_too() -> None:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 300), (300, 10)])
 def test_pictures_too_small_for_a_window_have_no_ssim(height: int, width: int) -> None:
     prediction, truth = make_pair("noise", height, width)
-    maps = compare_pictures(prediction, truth)
-    assert maps.ssim_of(0) is None
-    assert maps.psnr_of(0) == pytest.approx(reference_psnr(prediction[0], truth[0]), abs=1e-10)
+    comparison = Comparison(prediction, truth)
+    assert ssim(comparison, [Region(0), Region(1, (0, 0, width, height))]) == [None, None]
+    assert psnr(comparison, [Region(0)])[0] == pytest.approx(reference_psnr(prediction[0], truth[0]), abs=1e-10)
 
 
-def test_the_least_picture_has_one_window() -> None:
-    prediction, truth = make_pair("noise", 11, 11)
-    assert ssim_map(prediction, truth).shape == (2, 3, 1, 1)
-    expected = reference_ssim(prediction[0], truth[0])
-    assert compare_pictures(prediction, truth).ssim_of(0) == pytest.approx(expected, abs=1e-10)
+@pytest.mark.parametrize(("height", "width"), [(11, 11), (22, 23), (35, 24)])
+def test_windows_fill_blocks_or_do_not(height: int, width: int) -> None:
+    prediction, truth = make_pair("noise", height, width)
+    assert ssim_map(prediction, truth).shape == (2, height - 10, width - 10)
+    assert scores(prediction, truth) == pytest.approx(reference(prediction[0], truth[0]), abs=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +162,7 @@ def test_the_least_picture_has_one_window() -> None:
 )
 def test_what_is_no_pair_of_8_bit_pictures_is_refused(prediction: Tensor) -> None:
     with pytest.raises(ValueError, match="both must be uint8"):
-        compare_pictures(prediction, torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+        Comparison(prediction, torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
 def test_gray_truth_may_differ_by_two_levels() -> None:
@@ -202,21 +247,19 @@ def test_real_photos_score_as_in_scikit_image(shared: Path) -> None:
             rgb = np.asarray(file.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR)).copy()
         truth = torch.from_numpy(rgb).permute(2, 0, 1)[None]
         prediction = (truth * scale + offset).round().clamp(0, 255).to(torch.uint8)
-        maps = compare_pictures(prediction, truth)
-        assert maps.psnr_of(0) == pytest.approx(reference_psnr(prediction[0], truth[0]), abs=1e-9)
-        assert maps.ssim_of(0) == pytest.approx(reference_ssim(prediction[0], truth[0]), abs=1e-9)
+        assert scores(prediction, truth) == pytest.approx(reference(prediction[0], truth[0]), abs=1e-9)
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("side", [256, 301])
+def test_the_number_of_threads_changes_no_bit(side: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    prediction, truth = torch.randint(0, 256, (2, 1, 3, 300, 300), dtype=torch.uint8, generator=generator)
+    prediction, truth = torch.randint(0, 256, (2, 1, 3, side, side), dtype=torch.uint8, generator=generator)
     threads = torch.get_num_threads()
-    scores = []
+    found = []
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            maps = compare_pictures(prediction, truth)
-            scores.append((maps.psnr_of(0), maps.ssim_of(0), maps.ssim_of(0, (3, 5, 290, 280))))
+            found.append((scores(prediction, truth), scores(prediction, truth, 0, (3, 5, 240, 230))))
     finally:
         torch.set_num_threads(threads)
-    assert scores[0] == scores[1] == scores[2]
+    assert found[0] == found[1] == found[2]

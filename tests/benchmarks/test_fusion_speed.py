@@ -22,7 +22,7 @@ from torch.nn import functional
 from bench import catalog
 from bench.build import build_data, build_method
 from bench.device import peak_memory_mb, reset_peak_memory
-from bench.scoring.fidelity import compare_pictures
+from bench.scoring.comparison import Comparison, Region, psnr
 from bench.speed import random_batch
 from datamodules.color import lab_to_rgb8
 from datamodules.types import Boxes, ColorBatch, GrayBatch
@@ -217,8 +217,9 @@ def test_half_precision_keeps_the_score(shared: Path) -> None:
     exact = method(batch.gray)
     with torch.autocast("cpu", torch.bfloat16):
         half = method(batch.gray)
-    maps = [compare_pictures(lab_to_rgb8(light, chroma), batch.rgb) for chroma in (exact, half)]
-    changes = [maps[1].psnr_of(index) - maps[0].psnr_of(index) for index in range(len(batch))]
+    regions = [Region(index) for index in range(len(batch))]
+    scores = [psnr(Comparison(lab_to_rgb8(light, chroma), batch.rgb), regions) for chroma in (exact, half)]
+    changes = [after - before for before, after in zip(*scores, strict=True)]
     print(f"\nPSNR of {len(batch)} photos in bf16 less that in float32, in dB: {[round(each, 4) for each in changes]}")
     assert max(map(abs, changes)) <= 0.05
 
