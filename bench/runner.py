@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from bench.device import device_name
 from bench.errors import CommandError
-from bench.execute import Effort, Request, execute
+from bench.execute import Effort
 from bench.files import atomic_write, path_below
 from bench.leaderboard import write_leaderboards
 from bench.outputs import config_digest, working_in, write_plan, write_results
@@ -20,6 +20,7 @@ from bench.scoring.sets import score_set
 from bench.status import PlannedRun
 from bench.suite import Suite
 from bench.tracking import log_record
+from bench.work import Work, do_work
 from bench.workers import GaveUpError, Task, execute_in_processes
 from datamodules.protocol import PROTOCOLS
 
@@ -62,9 +63,10 @@ def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> tuple[i
     failed, left = 0, []
     for start in range(0, len(jobs), at_once):
         together = jobs[start : start + at_once]
-        tasks = [(job.request, frozenset(_finished(job))) for job in together]
+        tasks: list[Task] = [(job.request, frozenset(_finished(job))) for job in together]
         began = datetime.now(UTC)
-        for job, result in zip(together, _compute(tasks, options), strict=True):
+        results = compute(tasks, options.devices, isolate=options.isolate, timeout=options.timeout)
+        for job, result in zip(together, results, strict=True):
             if isinstance(result, GaveUpError):
                 left.append(result)
             else:
@@ -75,23 +77,25 @@ def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> tuple[i
     return failed, left
 
 
-def _compute(tasks: Sequence[Task], options: Options) -> list[Effort | GaveUpError]:
+def compute(
+    tasks: Sequence[Task], devices: int, *, isolate: bool = False, timeout: float | None = None
+) -> list[Effort | GaveUpError]:
     """Compute the missing rows of runs; without any missing no process is started."""
     spent: list[Effort | GaveUpError] = [Effort(0, 0.0, 0.0)] * len(tasks)
     places = [place for place, (request, done) in enumerate(tasks) if len(done) < request.total]
     missing = [tasks[place] for place in places]
-    if options.devices == 1 and not options.isolate:
+    if devices == 1 and not isolate:
         results: Sequence[Effort | GaveUpError] = [_execute_here(*task) for task in missing]
     else:
-        results = execute_in_processes(missing, options.devices, options.timeout) if missing else []
+        results = execute_in_processes(missing, devices, timeout) if missing else []
     for place, result in zip(places, results, strict=True):
         spent[place] = result
     return spent
 
 
-def _execute_here(request: Request, done: frozenset[str]) -> Effort:
-    with progress(request.title, request.total - len(done)) as advance:
-        return execute(request, 0, 1, done, advance)
+def _execute_here(work: Work, done: frozenset[str]) -> Effort:
+    with progress(work.title, work.total - len(done)) as advance:
+        return do_work(work, 0, 1, done, advance)
 
 
 def _finished(job: Job) -> Iterable[str]:

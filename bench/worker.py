@@ -79,10 +79,10 @@ def main() -> None:
 def _execute(
     channel: Channel, rank: int, world: int, request: dict[str, Any], done: Sequence[str], singly: Sequence[str]
 ) -> None:
-    from bench.execute import Request, execute
+    from bench.work import do_work, read_work
 
-    effort = execute(
-        Request.model_validate(request),
+    effort = do_work(
+        read_work(request),
         rank,
         world,
         frozenset(done),

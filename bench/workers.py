@@ -17,12 +17,13 @@ from queue import Empty, Queue
 from typing import Any
 
 from bench.errors import CommandError
-from bench.execute import Effort, Request
+from bench.execute import Effort
 from bench.interrupt import Interrupted
 from bench.progress import progress, say
 from bench.rows import Row, RowStore, read_rows
+from bench.work import Work
 
-Task = tuple[Request, frozenset[str]]
+Task = tuple[Work, frozenset[str]]
 """A run, and the pictures of it that have their row already."""
 
 COMMAND = (sys.executable, "-P", "-m", "bench.worker")
@@ -106,7 +107,7 @@ class Member:
         self.events.put((self.rank, None))
 
     @property
-    def request(self) -> Request:
+    def request(self) -> Work:
         """Return the run that it is at."""
         return self.tasks[len(self.results)][0]
 
