@@ -220,6 +220,45 @@ def status(folder: Annotated[Path, typer.Argument(help="Output folder of a run."
 
 
 @app.command()
+def score(
+    pred_dir: Annotated[Path, typer.Argument(help="Folder of coloured pictures.")],
+    truth_dir: Annotated[Path, typer.Argument(help="Folder of the true pictures, with the same relative names.")],
+    name: Annotated[str | None, typer.Option(help="In tables; the name of PRED_DIR if left out.")] = None,
+    instances: Annotated[
+        Path | None, typer.Option(help="COCO JSON of the true pictures, file names relative to TRUTH_DIR.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="What is done to pictures before they are compared.")] = "native-v1",
+    metrics: Annotated[str | None, typer.Option(help="Ids with commas between them; see `list metrics`.")] = None,
+    dataset: Annotated[str, typer.Option(help="Name of the true pictures: runs on them share a table.")] = "folder",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score the pairs that match where not all do; never ranked.")
+    ] = False,
+    out: Out = Path("colorbench-scored"),
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that fails.")] = False,
+    devices: Devices = 1,
+) -> None:
+    """Score a folder of coloured pictures from any method, or go on with one that was stopped."""
+    from bench.catalog import known
+    from bench.scoring.metrics import find_metric
+    from bench.suite import check_name
+    from datamodules.protocol import PROTOCOLS
+
+    given = None if metrics is None else [find_metric(each.strip()).id for each in metrics.split(",")]
+    names = _run_name(name, pred_dir), check_name(dataset)
+    known("protocol", protocol, PROTOCOLS)
+    from bench.leaderboard import print_leaderboards
+    from bench.score import Folders
+    from bench.score import score as score_folder
+
+    chosen = None if given is None else tuple(dict.fromkeys(given))
+    folders = Folders(pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices)
+    failed = score_folder(folders)
+    print_leaderboards([out])
+    typer.echo(f"report: {out / 'report.html'}")
+    _end(failed)
+
+
+@app.command()
 def leaderboard(
     folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
     format: Annotated[Format | None, typer.Option("--format", help="That of --out's suffix if left out.")] = None,
@@ -495,6 +534,18 @@ def _check_wish(images: list[Path], model: str, detector: str | None, instances:
             raise MissingError(f"there is no photo at {image}")
         if image.is_dir():
             raise UsageError(f"{image} is a folder: name its photos, such as {image}/*.jpg")
+
+
+def _run_name(given: str | None, folder: Path) -> str:
+    """Return the name of what is scored: as given, else its folder's."""
+    from bench.suite import check_name
+
+    if given is not None:
+        return check_name(given)
+    try:
+        return check_name(folder.resolve().name)
+    except UsageError as error:
+        raise UsageError(f"{error}; or give a name with --name") from error
 
 
 def _dry_run(runs: "list[Run]", places: "Places") -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from bench.errors import UsageError
 from bench.files import atomic_write, remove_torn
 from bench.locks import Lock
@@ -71,6 +73,36 @@ def write_results(
     if not _same_rows(folder / "record.json", record):
         atomic_write(folder / "record.json", record.to_json())
     return record
+
+
+def refuse_other_run(folder: Path, run_id: str, config: str) -> None:
+    """Refuse to go on where what is to be run is not what stands in the folder.
+
+    Args:
+        folder: of the run.
+        run_id: of what is to be run.
+        config: content of its `config.yaml`.
+
+    Raises:
+        UsageError: Names what differs.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return
+    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), yaml.safe_load(config)
+    if before.get("expected", {}).get("run") == run_id:
+        return
+    changed = sorted({*_differing(before, now), *_differing(before.get("expected", {}), now["expected"])})
+    raise UsageError(
+        f"{folder} holds another run: {', '.join(changed) or 'settings'} changed; give another --out, or delete that "
+        "folder"
+    )
+
+
+def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    """Return the keys under which two mappings differ, but for those that sum up or repeat others."""
+    keys = {*before, *now} - {"command", "expected", "run", "name"}
+    return {key for key in keys if before.get(key) != now.get(key)}
 
 
 def config_digest(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Find everything that a suite needs before its first picture is coloured: data, weights, metrics, boxes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
 from bench.files import atomic_write
+from bench.outputs import refuse_other_run
 from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
 from bench.progress import progress, say
 from bench.provenance import canonical_digest, run_id, sources_digest
@@ -237,19 +238,4 @@ def check_unchanged(job: Job, suite: Suite) -> None:
             f"{job.run.folder}: {' and '.join(wrong)} differ from what the configuration expects; give the same "
             "--data-root and COLORBENCH_WEIGHTS as then, or delete its `expected:` to compare anew"
         )
-    path = job.request.folder / "config.yaml"
-    if not path.is_file():
-        return
-    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), yaml.safe_load(job.config())
-    if before.get("expected", {}).get("run") == job.request.run_id:
-        return
-    changed = sorted({*_differing(before, now), *_differing(before.get("expected", {}), now["expected"])})
-    raise UsageError(
-        f"{path.parent} holds another run: {', '.join(changed) or 'settings'} changed; give another --out, or delete "
-        "that folder"
-    )
-
-
-def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
-    """Return the keys under which two mappings differ, but for the digests that stand for everything."""
-    return {key for key in {*before, *now} - {"expected", "run", "name"} if before.get(key) != now.get(key)}
+    refuse_other_run(job.request.folder, job.request.run_id, job.config())

@@ -186,6 +186,8 @@ def parse_suite(text: str, source: str) -> Suite:
     if len(text) > LARGEST_FILE:
         raise UsageError(f"{source} has {len(text):,} characters; a suite has at most {LARGEST_FILE:,}")
     content = catalog.parse_yaml(text, source, ("name", "methods", "datasets"))
+    if "command" in content:
+        raise UsageError(f"{source} is no suite, but says how a folder was scored: repeat it by `{content['command']}`")
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
