@@ -11,7 +11,12 @@ from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
-TIMEOUT_SECONDS = 10.0
+from bench.errors import CommandError
+from bench.locks import Lock
+
+PATIENCE_SECONDS = 3600.0
+"""For another process that fetches the same file."""
+
 TORCHVISION = "https://download.pytorch.org/models"
 ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.3.0"
 FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
@@ -22,7 +27,7 @@ OPENMMLAB = "https://download.openmmlab.com/mmediting/inst_colorization"
 
 
 class DownloadError(Exception):
-    """Say why a file could not be fetched; nothing is left of it."""
+    """Say why a file could not be fetched; no more is left of it than a hidden part to go on from."""
 
 
 class KnownFile(BaseModel):
@@ -35,6 +40,8 @@ class KnownFile(BaseModel):
         sha256: of its bytes, in hexadecimal; None where it is not known. Such a file is checked by the first digits
             that stand in its name, and without those never downloaded.
         url: where it is fetched from; None where it has to be brought.
+        mirrors: other addresses of the same bytes.
+        size: in bytes; None where it is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +51,8 @@ class KnownFile(BaseModel):
     license: str
     sha256: str | None = None
     url: str | None = None
+    mirrors: tuple[str, ...] = ()
+    size: int | None = None
 
     @staticmethod
     def prefix_in(name: str) -> str | None:
@@ -172,30 +181,80 @@ def cache_folder() -> Path:
 
 
 def download_file(file: KnownFile, folder: Path) -> Path:
-    """Fetch a file over https into `folder`, where it appears whole and checked, or not at all. One try.
+    """Fetch a file over https into `folder`, where it appears whole and checked, or not at all.
+
+    Its addresses are tried in turn. What a broken connection has brought is kept as `.<name>.part`, and the next call
+    goes on from there; what turns out to be another file is removed. Another process that fetches it is waited for.
 
     Raises:
         DownloadError: It has no address or digest, the network does not answer, or the bytes are not the expected ones.
     """
-    import pooch
-
     if file.url is None or not file.digits:
         raise DownloadError("it is not published where it could be fetched and checked")
     if is_offline():
         raise DownloadError("COLORBENCH_OFFLINE forbids it")
-    if not file.url.startswith("https://"):
-        raise DownloadError(f"its address {file.url} is not https")
-    fetch = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
-    pooch.get_logger().setLevel(logging.ERROR)
+    target, own = folder / file.name, folder / f".{file.name}.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-            pooch.retrieve(file.url, file.sha256, fname=file.name, path=temporary, downloader=fetch)
-            if not file.is_whole(Path(temporary) / file.name):
-                raise ValueError(f"its hash does not begin with the {file.digits} of its name")
-            (Path(temporary) / file.name).replace(folder / file.name)
+        with Lock(own, file.name, PATIENCE_SECONDS):
+            try:
+                return target if target.is_file() and file.is_whole(target) else _download(file, folder)
+            finally:
+                own.unlink(missing_ok=True)
+    except CommandError as error:
+        raise DownloadError(str(error)) from error
+
+
+def _download(file: KnownFile, folder: Path) -> Path:
+    """Fetch a file from the first of its addresses that has it."""
+    part = folder / f".{file.name}.part"
+    failures = []
+    for url in (str(file.url), *file.mirrors):
+        try:
+            return _fetch_anew_if_wrong(file, url, part)
+        except OSError as error:
+            failures.append(f"{url} cannot be had: {_reason(error)}")
+        except ValueError as error:
+            failures.append(f"{url}: {error}")
+    have = part.stat().st_size if part.is_file() else 0
+    if not have:
+        part.unlink(missing_ok=True)
+    raise DownloadError("; ".join(failures) + (f"; {have} bytes of it are kept for the next try" if have else ""))
+
+
+def _reason(error: OSError) -> str:
+    """Return what is known of a failure, without the addresses and paths that libraries put into it."""
+    from bench.transfer import TransferError
+
+    return str(error) if isinstance(error, TransferError) else error.strerror or type(error).__name__
+
+
+def _fetch_anew_if_wrong(file: KnownFile, url: str, part: Path) -> Path:
+    """Fetch a file from one address; where a kept part turns out to be of another file, without it."""
+    resumed = part.is_file()
+    try:
+        return _fetch(file, url, part)
     except ValueError as error:
-        raise DownloadError(f"{file.url}: {error}") from error
-    except OSError as error:
-        raise DownloadError(f"{file.url} cannot be had: {type(error).__name__}") from error
-    return folder / file.name
+        if not resumed or isinstance(error, OSError):
+            raise
+    return _fetch(file, url, part)
+
+
+def _fetch(file: KnownFile, url: str, part: Path) -> Path:
+    """Fetch a file from one address and check it.
+
+    Raises:
+        ValueError: It is another file.
+        OSError: It cannot be had, or not be written.
+    """
+    import pooch
+
+    from bench.transfer import ResumingDownloader
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    target = part.with_name(file.name)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=part.parent) as temporary:
+        fetch = ResumingDownloader(part, file.size)
+        pooch.retrieve(url, file.sha256, fname=file.name, path=temporary, downloader=fetch)
+        if not file.is_whole(Path(temporary) / file.name):
+            raise ValueError(f"its hash does not begin with the {file.digits} of its name")
+        return (Path(temporary) / file.name).replace(target)

@@ -7,13 +7,12 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import pooch
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bench import catalog, downloads, weights
+from bench import catalog, downloads, transfer, weights
 from bench.build import build_method
 from bench.catalog import with_settings
 from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, download_file
@@ -66,14 +65,14 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], list[str]]:
         asked: list[str] = []
 
         class Downloader:
-            def __init__(self, **settings: object) -> None:
-                assert settings["timeout"] == downloads.TIMEOUT_SECONDS
+            def __init__(self, part: Path, size: int | None) -> None:
+                assert part.name.endswith(".part")
 
-            def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
+            def __call__(self, url: str, output_file: str, pooch: object) -> None:
                 asked.append(url)
                 Path(output_file).write_bytes(content)
 
-        monkeypatch.setattr(pooch, "HTTPDownloader", Downloader)
+        monkeypatch.setattr(transfer, "ResumingDownloader", Downloader)
         return asked
 
     return answer
