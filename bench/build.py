@@ -9,7 +9,7 @@ import jsonargparse
 import pytorch_lightning as pl
 from torch import nn
 
-from bench.catalog import Tree, data_tree
+from bench.catalog import YAML_ERRORS, Tree, data_tree, load_plain
 from bench.errors import MissingError, UsageError
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
@@ -31,9 +31,21 @@ ALLOWED = (
 )
 
 
+READ = jsonargparse.get_loader("yaml")
+
+
 def restrict_imports() -> None:
-    """Forbid every import path in YAML and on the command line but those that a configuration of ours can need."""
+    """Forbid every import path in YAML and on the command line but those that a configuration of ours can need.
+
+    YAML that is ambiguous or made to blow up is refused too, as everywhere in colorbench.
+    """
     jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(ALLOWED))
+    jsonargparse.set_loader("yaml", _read_plain, YAML_ERRORS)
+
+
+def _read_plain(text: str) -> Any:
+    load_plain(text)
+    return READ(text)
 
 
 def instantiate(tree: Tree, kind: type[Built]) -> Built:

@@ -75,6 +75,9 @@ DETECTORS: Mapping[str, str] = MappingProxyType(
 )
 
 
+YAML_ERRORS = (yaml.YAMLError, RecursionError, ValueError)
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """Read plain YAML, and refuse what is ambiguous or made to blow up: double keys, aliases."""
 
@@ -116,6 +119,11 @@ def read_yaml(path: Path) -> Tree:
     return parse_yaml(read_text(path), str(path))
 
 
+def load_plain(text: str) -> Any:
+    """Return what a YAML text holds, plain values and nothing else; raises one of `YAML_ERRORS`."""
+    return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses more
+
+
 def parse_yaml(text: str, source: str, keys: Iterable[str] = ()) -> Tree:
     """Return the mapping in a YAML text; `source` names it in errors, `keys` are some that it should have.
 
@@ -123,8 +131,8 @@ def parse_yaml(text: str, source: str, keys: Iterable[str] = ()) -> Tree:
         UsageError: It is no YAML, is ambiguous, or is no mapping.
     """
     try:
-        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that refuses more
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        content = load_plain(text)
+    except YAML_ERRORS as error:
         raise UsageError(f"{source} is not YAML that can be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         wanted = f" with {', '.join(keys)}" if keys else ""
