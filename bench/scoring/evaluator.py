@@ -19,6 +19,8 @@ from datamodules.color import lab_to_rgb8
 from datamodules.types import ColorBatch
 
 LONGEST_MESSAGE = 300
+LARGEST_CHROMA = 10_000.0
+"""Beyond it float32 turns some colours into no number, which would be scored as black; sRGB ends at 108."""
 
 FILE_END = r"\.(?i:jpe?g|png|gif|bmp|webp|tiff?|p[gbpn]m|ptl?|pth|ckpt|safetensors|json|ya?ml|csv|py|so|npy|npz|txt)\s"
 FOLDER = rf"(?!\s)(?:(?!{FILE_END})[^/\\'\":])+[/\\]+"
@@ -105,10 +107,11 @@ class Evaluator(pl.Callback):
             given = f"{chroma.dtype} {tuple(chroma.shape)}" if isinstance(chroma, Tensor) else type(chroma).__name__
             self.fail(batch.gray.key, "error-method", f"chroma is {given} instead of floating point {tuple(wanted)}")
             return
-        finite = chroma.isfinite().flatten(1).all(1)
-        unusable = [key for key, usable in zip(batch.gray.key, finite.tolist(), strict=True) if not usable]
-        self.fail(unusable, "error-nonfinite", "the method's chroma has values that are not finite")
-        kept = finite.nonzero().flatten()
+        sound = (chroma.abs() <= LARGEST_CHROMA).flatten(1).all(1)  # NaN is never at most anything
+        unusable = [key for key, usable in zip(batch.gray.key, sound.tolist(), strict=True) if not usable]
+        reason = f"the method's chroma has values that are not finite, or beyond {LARGEST_CHROMA:.0f}"
+        self.fail(unusable, "error-nonfinite", reason)
+        kept = sound.nonzero().flatten()
         if len(kept):
             prediction = lab_to_rgb8(batch.gray.light[kept], chroma[kept])
             self._write_scored(prediction, batch, kept.tolist())

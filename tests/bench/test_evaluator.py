@@ -185,7 +185,7 @@ def test_gray_truth_is_scored_and_marked(store: RowStore) -> None:
     assert rows["a"].scores["psnr"] is not None
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e20, -1e5])
 def test_chroma_that_is_no_number_is_an_error_of_that_picture_alone(value: float, store: RowStore) -> None:
     rows = evaluate(make_evaluator(store), Dimmed(spoilt={"b": value}), make_batch("a", "b", "c"))
     assert {key: row.status for key, row in rows.items()} == {"a": "ok", "b": "error-nonfinite", "c": "ok"}
