@@ -56,6 +56,14 @@ class Level(StrEnum):
     instance = "instance"
 
 
+class Parts(StrEnum):
+    """What parts the scores of a run."""
+
+    category = "category"
+    size = "size"
+    instances = "instances"
+
+
 class Size(StrEnum):
     """Size of the pictures that `colorize` writes."""
 
@@ -246,16 +254,39 @@ def score(
     given = None if metrics is None else [find_metric(each.strip()).id for each in metrics.split(",")]
     names = _run_name(name, pred_dir), check_name(dataset)
     known("protocol", protocol, PROTOCOLS)
-    from bench.leaderboard import print_leaderboards
-    from bench.score import Folders
-    from bench.score import score as score_folder
+    from bench.submission import Submission, find_pairs
 
     chosen = None if given is None else tuple(dict.fromkeys(given))
-    folders = Folders(pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices)
-    failed = score_folder(folders)
+    submission = Submission(pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices)
+    pairing = find_pairs(submission)
+    from bench.leaderboard import print_leaderboards
+    from bench.score import score as score_submission
+
+    failed = score_submission(submission, pairing)
     print_leaderboards([out])
     typer.echo(f"report: {out / 'report.html'}")
     _end(failed)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Read the data anew, too; relative paths start from here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute digests, tables, scores and leaderboards from the rows, and name everything that does not hold."""
+    from bench.verify import as_plain, print_findings
+    from bench.verify import verify as verify_folder
+
+    runs, findings = verify_folder(folder, data_root)
+    if as_json:
+        _print_json(as_plain(runs, findings))
+    else:
+        print_findings(runs, findings)
+    if findings:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -264,21 +295,28 @@ def leaderboard(
     format: Annotated[Format | None, typer.Option("--format", help="That of --out's suffix if left out.")] = None,
     level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
     sort: Annotated[str | None, typer.Option(help="The metric that ranks; psnr if left out.")] = None,
+    by: Annotated[Parts | None, typer.Option("--by", help="Show the scores of parts, method by method.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Rank the methods of one or more runs."""
-    from bench.leaderboard import format_of, print_leaderboards, render
+    from bench import breakdown_board, leaderboard
     from bench.ranking import LEVELS
     from bench.scoring.metrics import find_metric
 
     if sort is not None:
         find_metric(sort)
     levels = [each for each in LEVELS if level is None or each == level.value]
-    form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
-    if out is None and form == Format.terminal.value:
-        print_leaderboards(folders, levels=levels, sort=sort)
+    form = format.value if format else (leaderboard.format_of(out) if out else None) or Format.terminal.value
+    if out is None and form == Format.terminal.value and by is None:
+        leaderboard.print_leaderboards(folders, levels=levels, sort=sort)
         return
-    text = render(folders, form, levels=levels, sort=sort)
+    if out is None and form == Format.terminal.value and by is not None:
+        breakdown_board.print_breakdowns(folders, by.value, level=level and level.value, sort=sort)
+        return
+    if by is None:
+        text = leaderboard.render(folders, form, levels=levels, sort=sort)
+    else:
+        text = breakdown_board.render(folders, form, by.value, level=level and level.value, sort=sort)
     if out is None:
         typer.echo(text, nl=not text.endswith("\n"))
     else:
@@ -444,6 +482,38 @@ def weights_verify(folder: Annotated[Path, typer.Argument(help="A folder of weig
 
     manifest = verify_folder(folder)
     typer.echo(f"{', '.join(manifest.networks)}: as {manifest.method} was saved")
+
+
+StandardSet = Annotated[str, typer.Argument(metavar="ID", help="A standard set's id, from `data list`.")]
+data_app = typer.Typer(no_args_is_help=True, help="Find, fetch and check the standard sets of pictures.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """List the standard sets: what each is, and how it is had."""
+    from bench.datasets import print_standard_sets, standard_sets
+
+    if as_json:
+        _print_json(standard_sets())
+    else:
+        print_standard_sets()
+
+
+@data_app.command("fetch")
+def data_fetch(name: StandardSet, out: Out) -> None:
+    """Download, check and unpack a set, or say where it is had; started again, it goes on where it was."""
+    from bench.datasets import fetch
+
+    typer.echo(f"{name}: {fetch(name, out).sentence()} in {out}")
+
+
+@data_app.command("verify")
+def data_verify(name: StandardSet, folder: Annotated[Path, typer.Argument(help="Its root.")]) -> None:
+    """Compare what is in a folder with the list of a set, and name what differs."""
+    from bench.datasets import verify
+
+    typer.echo(f"{name}: {verify(name, folder).sentence()} in {folder}")
 
 
 @app.command()

@@ -12,12 +12,12 @@ import yaml
 from bench.build import data_errors
 from bench.device import device_name
 from bench.downloads import METRIC_FILES
-from bench.errors import CommandError, MissingError, UsageError
+from bench.errors import CommandError, UsageError
 from bench.execute import Effort
 from bench.files import atomic_write
 from bench.leaderboard import write_leaderboards
 from bench.outputs import config_digest, refuse_other_run, working_in, write_plan, write_results
-from bench.pairs import Pairing, batches, complaints, pair_folders
+from bench.pairs import Pairing, batches
 from bench.plan import portable
 from bench.progress import progress, say
 from bench.provenance import run_id, sources_digest
@@ -29,6 +29,7 @@ from bench.scoring.folders import FolderRequest, open_truth
 from bench.scoring.networks import find_networks
 from bench.scoring.sets import score_set
 from bench.status import PlannedRun
+from bench.submission import DETECTOR, SEED, Submission
 from bench.suite import DEFAULT_METRICS
 from bench.weights import find_weights
 from bench.workers import GaveUpError
@@ -41,37 +42,6 @@ from datamodules.sources.folder import FolderSource
 
 BATCH_SIZE = 4
 BATCH_PIXELS = 2**22
-DETECTOR = "none"
-SEED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Hold what the command line says.
-
-    Attributes:
-        metrics: None for the usual ones, as far as their weights are at hand.
-        partial: score the pairs that match, where not all do.
-        strict: stop at the first picture that fails.
-    """
-
-    predictions: Path
-    truth: Path
-    out: Path
-    name: str
-    dataset: str
-    protocol: str
-    instances: Path | None = None
-    metrics: tuple[str, ...] | None = None
-    partial: bool = False
-    strict: bool = False
-    devices: int = 1
-    download: bool = True
-
-    @property
-    def folder(self) -> str:
-        """Return the run's folder below the output folder."""
-        return f"runs/{self.dataset}/{self.name}--{DETECTOR}--s{SEED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,126 +54,99 @@ class Job:
     config: str
 
 
-def score(folders: Folders) -> int:
-    """Score a folder of predictions and write everything that the interface promises.
+def score(submission: Submission, pairing: Pairing) -> int:
+    """Score what was paired and write everything that the interface promises.
 
     Returns:
         How many pictures ended as error rows.
 
     Raises:
-        CommandError: Files of the two folders don't match, another process is at work in the output folder, or the
-            first picture failed and that ends the run.
+        CommandError: Another process is at work in the output folder, or a picture failed and that ends the run.
+        UsageError: The output folder holds another run of that name; the message says what differs.
+        MissingError: Annotations or weights are not there.
     """
-    pairing = find_pairs(folders)
-    with working_in(folders.out):
-        job = prepare(folders, pairing)
+    with working_in(submission.out):
+        job = prepare(submission, pairing)
         request = job.request
         refuse_other_run(request.folder, request.run_id, job.config)
         if not (request.folder / "config.yaml").is_file():
             atomic_write(request.folder / "config.yaml", job.config)
-        write_plan([_planned(folders, request)], folders.out)
+        write_plan([_planned(submission, request)], submission.out)
         await_writers(request.folder)
         done = read_rows(request.folder, request.run_id)
         _refuse_failed(request, done)
         began = datetime.now(UTC)
-        (effort,) = compute([(request, frozenset(done))], folders.devices)
+        (effort,) = compute([(request, frozenset(done))], submission.devices)
         if isinstance(effort, GaveUpError):
             raise effort
-        record = finish(folders, job, began, effort)
-        write_leaderboards(folders.out)
-        write_report(folders.out)
+        record = finish(submission, job, began, effort)
+        write_leaderboards(submission.out)
+        write_report(submission.out)
     _tell(record)
     return record.counts.failed
 
 
-def find_pairs(folders: Folders) -> Pairing:
-    """Pair the pictures of the two folders.
-
-    Raises:
-        CommandError: Not all match, unless a part may be scored and there is one.
-        MissingError: A folder is not there or holds no picture.
-    """
-    for folder in (folders.predictions, folders.truth):
-        if not folder.is_dir():
-            raise MissingError(f"there is no folder of pictures at {folder}")
-    protocol = PROTOCOLS[folders.protocol]
-    pairing = pair_folders(folders.predictions, folders.truth, protocol)
-    _refuse_empty(folders, pairing)
-    if pairing.whole:
-        return pairing
-    lines = "\n".join(f"  {line}" for line in complaints(pairing, protocol))
-    differ, count = f"{folders.predictions} and {folders.truth} do not hold the same pictures", len(pairing.matched)
-    if folders.partial and count:
-        say(f"{differ}; the {count} that match are scored:\n{lines}")
-        return pairing
-    way = f", or score the {count} that match with --partial" if count else ""
-    raise CommandError(f"{differ}, so nothing is scored; mend the folders{way}\n{lines}")
-
-
-def _refuse_empty(folders: Folders, pairing: Pairing) -> None:
-    in_both = pairing.matched or pairing.resized or pairing.ambiguous
-    for folder, others in ((folders.predictions, pairing.surplus), (folders.truth, pairing.missing)):
-        if not in_both and not others:
-            raise MissingError(f"there is no picture in {folder}")
-
-
-def prepare(folders: Folders, pairing: Pairing) -> Job:
+def prepare(submission: Submission, pairing: Pairing) -> Job:
     """Find all that scoring needs, and tell runs apart by what goes into them."""
     with data_errors():
-        truth = open_truth(folders.truth, folders.instances, pairing.ambiguous)
-        predictions = FolderSource(folders.predictions, leave_out=pairing.ambiguous)
-    if isinstance(truth, AnnotatedFolderSource):
-        _tell_listed(truth)
-    metrics = find_metrics(folders)
+        truth = open_truth(submission.truth, submission.instances, pairing.ambiguous)
+        predictions = FolderSource(submission.predictions, leave_out=pairing.ambiguous)
+    if isinstance(truth, AnnotatedFolderSource) and submission.instances is not None:
+        _tell_listed(truth, submission.instances)
+    metrics = find_metrics(submission)
     digests = _digests(truth, predictions, pairing.matched)
-    settings = {"name": folders.name, "dataset_name": folders.dataset, "partial": not pairing.whole}
-    protocol = PROTOCOLS[folders.protocol].digest
-    identity = run_id({**settings, "protocol": protocol, "metrics": list(metrics), "batch": BATCH_SIZE, **digests})
+    settings = {"name": submission.name, "dataset_name": submission.dataset, "partial": not pairing.whole}
+    protocol = PROTOCOLS[submission.protocol].digest
+    identity = run_id({**settings, "protocol": protocol, "metrics": list(metrics), **digests})
     request = FolderRequest(
         run_id=identity,
-        title=f"{folders.dataset} {folders.name}",
-        folder=folders.out / folders.folder,
-        predictions=folders.predictions,
-        truth=folders.truth,
-        instances=folders.instances,
+        title=f"{submission.dataset} {submission.name}",
+        folder=submission.out / submission.folder,
+        predictions=submission.predictions,
+        truth=submission.truth,
+        instances=submission.instances,
         leave_out=tuple(pairing.ambiguous),
         batches=tuple(batches(pairing, BATCH_SIZE, BATCH_PIXELS)),
-        protocol=folders.protocol,
+        protocol=submission.protocol,
         metrics=metrics,
         total=len(pairing.matched),
-        strict=folders.strict,
+        strict=submission.strict,
     )
     expected = {**digests, "metrics": " ".join(metrics), "sources": sources_digest(), "run": identity}
-    return Job(request, digests, not pairing.whole, _config(folders, expected))
+    return Job(request, digests, not pairing.whole, _config(submission, expected))
 
 
-def find_metrics(folders: Folders) -> tuple[str, ...]:
+def find_metrics(submission: Submission) -> tuple[str, ...]:
     """Return the metrics to compute: those that were asked for, or those of the usual ones that can be.
 
     Raises:
         MissingError: The weights of one that was asked for are not there; the message says how to get them.
     """
-    for metric in folders.metrics or ():
+    for metric in submission.metrics or ():
         if metric in METRIC_FILES:
-            find_weights(*METRIC_FILES[metric], download=folders.download)
-    _, metrics, notices = find_networks(folders.metrics or DEFAULT_METRICS, download=folders.download)
+            find_weights(*METRIC_FILES[metric], download=submission.download)
+    _, metrics, notices = find_networks(submission.metrics or DEFAULT_METRICS, download=submission.download)
     for notice in notices:
         say(notice)
     return metrics
 
 
-def _tell_listed(truth: AnnotatedFolderSource) -> None:
+def _tell_listed(truth: AnnotatedFolderSource, instances: Path) -> None:
+    """Say how the pictures that a COCO file lists and those of the folder differ, which is no error.
+
+    Raises:
+        UsageError: They have none in common.
+    """
     keys = {photo.key for photo in truth.photos}
-    absent, unlisted = len(truth.listed - keys), len(keys - truth.listed)
-    if absent == len(truth.listed):
+    absent, unlisted = truth.listed - keys, keys - truth.listed
+    if unlisted == keys:
         raise UsageError(
-            f"--instances lists none of the {len(keys)} pictures in {truth.root}: its file names must be relative to it"
+            f"{instances} lists none of the {len(keys)} pictures in {truth.root}: its file names must be relative to it"
         )
-    if absent or unlisted:
-        say(
-            f"--instances lists {absent} pictures that are not in {truth.root}, and not {unlisted} of those that are: "
-            "neither is an error"
-        )
+    if absent:
+        say(f"{len(absent)} of the {len(truth.listed)} pictures that {instances.name} lists are not in {truth.root}")
+    if unlisted:
+        say(f"{len(unlisted)} of the {len(keys)} pictures in {truth.root} are not in {instances.name}: no instances")
 
 
 def _digests(truth: FolderSource, predictions: FolderSource, keys: Sequence[str]) -> dict[str, str]:
@@ -216,18 +159,18 @@ def _digests(truth: FolderSource, predictions: FolderSource, keys: Sequence[str]
     return {"dataset": whole, "predictions": given}
 
 
-def _config(folders: Folders, expected: Mapping[str, str]) -> str:
+def _config(submission: Submission, expected: Mapping[str, str]) -> str:
     """Return the content of `config.yaml`: all arguments, without the folders of absolute paths."""
-    instances = None if folders.instances is None else portable(str(folders.instances))
+    instances = None if submission.instances is None else portable(str(submission.instances))
     given = {
-        "predictions": portable(str(folders.predictions)),
-        "truth": portable(str(folders.truth)),
-        "name": folders.name,
+        "predictions": portable(str(submission.predictions)),
+        "truth": portable(str(submission.truth)),
+        "name": submission.name,
         "instances": instances,
-        "protocol": folders.protocol,
+        "protocol": submission.protocol,
         "metrics": ",".join(expected["metrics"].split()),
-        "dataset": folders.dataset,
-        "partial": folders.partial,
+        "dataset": submission.dataset,
+        "partial": submission.partial,
     }
     return yaml.safe_dump(
         {"command": _command(given), **given, "expected": dict(expected)}, sort_keys=False, allow_unicode=True
@@ -254,7 +197,7 @@ def _refuse_failed(request: FolderRequest, rows: Mapping[str, Row]) -> None:
         raise CommandError(f"{failed.image}: {failed.message} ({failed.status}); --strict ends here")
 
 
-def finish(folders: Folders, job: Job, started: datetime, effort: Effort) -> RunRecord:
+def finish(submission: Submission, job: Job, started: datetime, effort: Effort) -> RunRecord:
     """Write the tables and the record of a folder whose rows are there."""
     request = job.request
 
@@ -263,10 +206,10 @@ def finish(folders: Folders, job: Job, started: datetime, effort: Effort) -> Run
             rows=rows,
             run_id=request.run_id,
             suite="score",
-            method=folders.name,
+            method=submission.name,
             detector=DETECTOR,
-            dataset=folders.dataset,
-            protocol=PROTOCOLS[folders.protocol],
+            dataset=submission.dataset,
+            protocol=PROTOCOLS[submission.protocol],
             seed=SEED,
             partial=job.partial,
             untrained=False,
@@ -275,7 +218,7 @@ def finish(folders: Folders, job: Job, started: datetime, effort: Effort) -> Run
             parameters={},
             device=device_name(),
             precision="32",
-            processes=folders.devices,
+            processes=submission.devices,
             started=started,
             seconds=effort.seconds,
             computed=effort.pictures,
@@ -286,11 +229,11 @@ def finish(folders: Folders, job: Job, started: datetime, effort: Effort) -> Run
     return write_results(request.folder, request.run_id, request.metrics, describe)
 
 
-def _planned(folders: Folders, request: FolderRequest) -> PlannedRun:
+def _planned(submission: Submission, request: FolderRequest) -> PlannedRun:
     return PlannedRun(
-        folder=folders.folder,
-        dataset=folders.dataset,
-        method=folders.name,
+        folder=submission.folder,
+        dataset=submission.dataset,
+        method=submission.name,
         detector=DETECTOR,
         seed=SEED,
         total=request.total,
@@ -303,9 +246,9 @@ def _tell(record: RunRecord) -> None:
     counts = record.counts
     notes = {
         "predictions are grey": counts.gray_prediction,
-        "are their truth to the last bit": counts.identical,
-        "have a grey truth and enter no mean": counts.gray_truth,
+        "predictions are the truth to the last bit": counts.identical,
+        "truths are grey and enter no mean": counts.gray_truth,
     }
-    told = [f"{number} {what}" for what, number in notes.items() if number]
-    if told:
-        say(f"of {counts.images} pictures {', '.join(told)}")
+    for what, number in notes.items():
+        if number:
+            say(f"{number} of {counts.images} {what}")
