@@ -18,8 +18,10 @@ BELOW = {
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "torchmetrics", "lpips", "safetensors.torch"}
 SLOW = {"pandas", "matplotlib", "scipy", "skimage", "sklearn", "jinja2", "numpy"}
 TORCH_FREE = (
+    "bench.archives",
     "bench.catalog",
     "bench.cli",
+    "bench.datasets",
     "bench.leaderboard",
     "bench.pairs",
     "bench.record",
