@@ -159,9 +159,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 levels=("image",),
                 of_set=True,
                 definition=(
-                    "Frechet distance between the 2048 Inception features of all predictions and of their truths, with "
-                    "the weights of the TensorFlow original; a set has it, no single picture; biased upwards below "
-                    "some thousand pictures"
+                    "Frechet distance between the 2048 features of all 8-bit predictions and of their own truths, by "
+                    "the Inception network and the stretch to 299 x 299 of the TensorFlow original; biased upwards, the "
+                    "more the fewer pictures there are; a set has it, no single picture"
                 ),
                 source="Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017; as torch-fidelity",
             ),
@@ -218,6 +218,7 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
         ),
         "fid_64": "the FID of 64 features is another scale: take fid, of 2048 features",
         "fid_ddcolor": "DDColor scales the input of Inception in its own way: take fid",
+        "fid_clean": "clean-fid resizes with antialiasing, which the original does not: take fid",
     }
 )
 """What papers report under the name of a metric here, and what to take instead."""

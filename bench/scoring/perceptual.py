@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bench.errors import UsageError
 from bench.scoring.fidelity import PixelBox
+from bench.scoring.states import read_state
 
 PREFIX = "lpips_"
 LEAST_SIDE = 32
@@ -32,7 +33,7 @@ def load_lpips(net: str, backbone: Path) -> nn.Module:
     """
     network = build_lpips(net)
     wanted = {name: name.split(".", 2)[2] for name in network.state_dict() if name.startswith("net.")}
-    given = read_features(backbone)
+    given = read_backbone(backbone)
     if set(given) != set(wanted.values()):
         differing = sorted(set(given) ^ set(wanted.values()))
         raise UsageError(
@@ -57,18 +58,13 @@ def build_lpips(net: str) -> nn.Module:
     return network
 
 
-def read_features(path: Path) -> dict[str, Tensor]:
+def read_backbone(path: Path) -> dict[str, Tensor]:
     """Return the feature layers of a torchvision state dict by their names below `features`.
 
     Raises:
         UsageError: The file holds no state dict, or cannot be read as one without running code.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UsageError(f"{path.name} cannot be read as weights: {type(error).__name__}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path.name} holds no state dict: give torchvision's, or that of its features")
+    state = read_state(path)
     whole = any(name.startswith("features.") for name in state)
     kept = {name: value for name, value in state.items() if not (whole and name.startswith("classifier."))}
     return {name.removeprefix("features."): value for name, value in kept.items()}
@@ -96,13 +92,18 @@ def lpips_values(network: nn.Module, prediction: Tensor, truth: Tensor) -> Tenso
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute in float32, with neither autocast nor the 10-bit mantissa that convolutions on a GPU have by default."""
-    with (
-        torch.autocast(device.type, enabled=False),
-        torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False),
-        torch.no_grad(),
-    ):
-        yield
+    """Compute in float32, with neither autocast nor the 10-bit mantissa that a GPU takes by default or by setting."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False),
+            torch.no_grad(),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def cut_out(picture: Tensor, boxes: Sequence[PixelBox]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.downloads import METRIC_FILES
 from bench.errors import UsageError
 from bench.scoring import perceptual
-from bench.scoring.perceptual import cut_out, load_lpips, lpips_values, read_features
+from bench.scoring.perceptual import cut_out, load_lpips, lpips_values, read_backbone
 
 MODELS: Any = torchvision.models
 BUILDERS = {"squeeze": MODELS.squeezenet1_1, "alex": MODELS.alexnet}
@@ -88,7 +88,7 @@ def test_the_same_picture_has_no_distance(backbones: dict[str, Path], pair: tupl
 
 
 def test_the_features_alone_serve_too(backbones: dict[str, Path], pair: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    features = read_features(backbones["squeeze"])
+    features = read_backbone(backbones["squeeze"])
     assert not any(name.startswith(("features", "classifier")) for name in features)
     torch.save(features, tmp_path / "features.pth")
     values = [
@@ -134,7 +134,7 @@ def break_backbone(state: dict[str, Tensor], how: str) -> object:
         ("surplus", r"features\.99|99\.weight"),
         ("shape", "not the backbone"),
         ("list", "no state dict"),
-        ("pickle", "cannot be read as weights"),
+        ("pickle", "cannot be read safely"),
     ],
 )
 def test_a_wrong_backbone_is_refused(how: str, message: str, backbones: dict[str, Path], tmp_path: Path) -> None:

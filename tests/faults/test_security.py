@@ -15,7 +15,7 @@ from bench.errors import CommandError, UsageError
 from bench.importing import import_weights
 from bench.lightning_cli import run_lightning
 from bench.plan import Places, training_tree
-from bench.scoring.perceptual import read_features
+from bench.scoring.perceptual import read_backbone
 from lightning_modules.base import Colorizer
 from lightning_modules.detectors.mask_rcnn import MaskRcnnDetector
 
@@ -48,7 +48,7 @@ def evil_checkpoint(path: Path) -> Path:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "the backbone of LPIPS": read_features,
+    "the backbone of LPIPS": read_backbone,
     "an import": lambda path: import_weights("zhang-eccv16", [path], Path("out")),
     "the three files": lambda path: import_weights("mmagic", [path], Path("out")),
     "Mask R-CNN": MaskRcnnDetector,
