@@ -160,8 +160,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 of_set=True,
                 definition=(
                     "Frechet distance between the 2048 features of all 8-bit predictions and of their own truths, by "
-                    "the Inception network and the stretch to 299 x 299 of the TensorFlow original; biased upwards, the "
-                    "more the fewer pictures there are; a set has it, no single picture"
+                    "the Inception network and the stretch to 299 x 299 of the TensorFlow original; biased upwards, "
+                    "the more the fewer pictures there are; a set has it, no single picture"
                 ),
                 source="Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017; as torch-fidelity",
             ),
