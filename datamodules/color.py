@@ -91,20 +91,21 @@ def yuv_to_rgb(yuv: Tensor) -> Tensor:
     return mix(yuv, FROM_YUV)
 
 
-def rgb8_to_lab(rgb: Tensor) -> Tensor:
+def rgb8_to_lab(rgb: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Convert 8-bit sRGB to CIE L*a*b*; equal to `rgb_to_lab(rgb / 255)`, but several times faster.
 
     Args:
         rgb: (..., 3, H, W) uint8.
+        dtype: that is computed in; float32 is off by 1e-4 units at most.
 
     Returns:
-        (..., 3, H, W) float32: L* in [0, 100], a* and b* in CIE units.
+        (..., 3, H, W) of that type: L* in [0, 100], a* and b* in CIE units.
     """
     if rgb.dtype != torch.uint8 or rgb.dim() < 3 or rgb.shape[-3] != 3:
         raise ValueError(f"rgb must be uint8 of shape (..., 3, H, W), but it is {rgb.dtype} {tuple(rgb.shape)}")
     levels = torch.arange(256, dtype=torch.float64) / 255
     curve = torch.where(levels > SRGB_TOE, ((levels + 0.055) / 1.055) ** 2.4, levels / 12.92)
-    linear = curve.float().to(rgb.device).index_select(0, rgb.flatten().int()).view(rgb.shape)
+    linear = curve.to(rgb.device, dtype).index_select(0, rgb.flatten().int()).view(rgb.shape)
     return linear_to_lab(linear)
 
 

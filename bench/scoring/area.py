@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+LIMB_BITS = 30
+
 Place = tuple[int, int, int, int, int]
 """Number of the picture in its batch; left, top, right, bottom in whole pixels, the last two outside of the box."""
 
@@ -42,3 +44,20 @@ class AreaTable:
 def count_units(values: Tensor, bits: int) -> Tensor:
     """Return real numbers as whole multiples of 2**-bits, rounded half to even, int64."""
     return (values * 2.0**bits).round().long()
+
+
+def split(units: Tensor) -> Tensor:
+    """Return large counts as two maps that can be summed: multiples of 2**30, and what is left.
+
+    Args:
+        units: (B, H, W) int64 in [0, 2**60).
+
+    Returns:
+        (B, 2, H, W) int64; `join` makes one number of their two sums.
+    """
+    return torch.stack((units >> LIMB_BITS, units & (2**LIMB_BITS - 1)), 1)
+
+
+def join(high: int, low: int) -> int:
+    """Return the sum of counts from the sums of their two parts, of any size."""
+    return (high << LIMB_BITS) + low

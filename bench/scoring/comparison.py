@@ -3,14 +3,26 @@
 Every metric is a map of all pixels, computed once a picture and only if it is asked for, and its sums over the regions.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
-from bench.scoring.area import AreaTable, Place, count_units
+from bench.scoring.area import AreaTable, Place, count_units, join, split
+from bench.scoring.colour import (
+    PERFECT_AREA,
+    ciede2000_map,
+    half_areas,
+    lab_of,
+    opponents,
+    rarity_weights,
+    squared_distances,
+    sums_to_colorfulness,
+)
 from bench.scoring.fidelity import (
     WINDOW,
     PixelBox,
@@ -21,6 +33,8 @@ from bench.scoring.fidelity import (
 )
 
 SSIM_BITS = 36
+DISTANCE_BITS = 40
+DIFFERENCE_BITS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,37 @@ class Comparison:
         """SSIM of each window by its top left pixel, summed over the channels, in units of 2**-36."""
         return AreaTable(count_units(ssim_map(self.prediction, self.truth), SSIM_BITS))
 
+    @cached_property
+    def lab(self) -> tuple[Tensor, Tensor]:
+        """L*a*b* of predictions and truths, (B, 3, H, W) float64 each."""
+        return lab_of(self.prediction), lab_of(self.truth)
+
+    @cached_property
+    def squared_distances(self) -> Tensor:
+        """Squared a*b* distances, (B, H, W) float64."""
+        return squared_distances(*self.lab)
+
+    @cached_property
+    def chroma_error(self) -> AreaTable:
+        """Squared a*b* distances in units of 2**-40, split."""
+        return AreaTable(split(count_units(self.squared_distances, DISTANCE_BITS)))
+
+    @cached_property
+    def color_difference(self) -> AreaTable:
+        """CIEDE2000 in units of 2**-30."""
+        return AreaTable(count_units(ciede2000_map(*self.lab), DIFFERENCE_BITS))
+
+    @cached_property
+    def areas(self) -> AreaTable:
+        """Twice the area of each pixel below the curve of shares."""
+        return AreaTable(half_areas(self.squared_distances))
+
+    @cached_property
+    def weighted_areas(self) -> AreaTable:
+        """The same times the weight of the pixel, split, and the weight, split."""
+        weights = rarity_weights(self.lab[1])
+        return AreaTable(torch.cat((split(half_areas(self.squared_distances) * weights), split(weights)), 1))
+
 
 def pixels(place: Place) -> int:
     """Return how many pixels a box has."""
@@ -96,7 +141,64 @@ def _windows(place: Place) -> Place | None:
     return index, left, top, right - WINDOW + 1, bottom - WINDOW + 1
 
 
+def ab_rmse(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the root mean square of the a*b* error over pixels and both channels, in CIE units."""
+    places = [comparison.place(region) for region in regions]
+    errors = [join(*sums) / 2**DISTANCE_BITS for sums in comparison.chroma_error.sums(places)]
+    return [math.sqrt(error / (2 * pixels(place))) for place, error in zip(places, errors, strict=True)]
+
+
+def ciede2000(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the mean CIEDE2000 colour difference of each region."""
+    places = [comparison.place(region) for region in regions]
+    sums = comparison.color_difference.sums(places)
+    return [total / (pixels(place) * 2**DIFFERENCE_BITS) for place, (total,) in zip(places, sums, strict=True)]
+
+
+def auc(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the area below the cumulative share of a*b* errors up to 150, in per cent of a perfect one."""
+    places = [comparison.place(region) for region in regions]
+    sums = comparison.areas.sums(places)
+    return [100 * area / (PERFECT_AREA * pixels(place)) for place, (area,) in zip(places, sums, strict=True)]
+
+
+def auc_rebalanced(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the same with each pixel weighted by the inverse prior of its true colour.
+
+    Convention:
+        Weights are divided out within each region, and a set's score is the mean of its pictures; papers take all
+        pixels of a set together, where one picture of rare colours counts for many.
+    """
+    sums = comparison.weighted_areas.sums([comparison.place(region) for region in regions])
+    return [100 * join(*each[:2]) / (PERFECT_AREA * join(*each[2:])) for each in sums]
+
+
+def colorfulness(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the colorfulness of the prediction."""
+    return _colorfulness(comparison, comparison.prediction, regions)
+
+
+def colorfulness_truth(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+    """Return the colorfulness of the truth."""
+    return _colorfulness(comparison, comparison.truth, regions)
+
+
+def _colorfulness(comparison: Comparison, pictures: Tensor, regions: Sequence[Region]) -> list[float | None]:
+    places = [comparison.place(region) for region in regions]
+    sums = AreaTable(opponents(pictures)).sums(places)
+    return [sums_to_colorfulness(each, pixels(place)) for place, each in zip(places, sums, strict=True)]
+
+
 PIXEL_METRICS: Mapping[str, Callable[[Comparison, Sequence[Region]], list[float | None]]] = MappingProxyType(
-    {"psnr": psnr, "ssim": ssim}
+    {
+        "psnr": psnr,
+        "ssim": ssim,
+        "ab_rmse": ab_rmse,
+        "ciede2000": ciede2000,
+        "auc": auc,
+        "auc_rebalanced": auc_rebalanced,
+        "colorfulness": colorfulness,
+        "colorfulness_truth": colorfulness_truth,
+    }
 )
 """The metrics that need nothing but the two pictures, by id."""
