@@ -299,31 +299,26 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Rank the methods of one or more runs."""
-    from bench import breakdown_board, leaderboard
+    from bench.breakdown_board import print_breakdowns, render_breakdowns
+    from bench.leaderboard import format_of, print_leaderboards, render
     from bench.ranking import LEVELS
     from bench.scoring.metrics import find_metric
 
     if sort is not None:
         find_metric(sort)
     levels = [each for each in LEVELS if level is None or each == level.value]
-    form = format.value if format else (leaderboard.format_of(out) if out else None) or Format.terminal.value
-    if out is None and form == Format.terminal.value and by is None:
-        leaderboard.print_leaderboards(folders, levels=levels, sort=sort)
-        return
-    if out is None and form == Format.terminal.value and by is not None:
-        breakdown_board.print_breakdowns(folders, by.value, level=level and level.value, sort=sort)
-        return
-    if by is None:
-        text = leaderboard.render(folders, form, levels=levels, sort=sort)
+    form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
+    if out is not None or form != Format.terminal.value:
+        text = (
+            render_breakdowns(folders, form, by.value, levels=levels, sort=sort)
+            if by
+            else render(folders, form, levels=levels, sort=sort)
+        )
+        _give(text, out)
+    elif by:
+        print_breakdowns(folders, by.value, levels=levels, sort=sort)
     else:
-        text = breakdown_board.render(folders, form, by.value, level=level and level.value, sort=sort)
-    if out is None:
-        typer.echo(text, nl=not text.endswith("\n"))
-    else:
-        from bench.files import atomic_write
-
-        atomic_write(out, text)
-        typer.echo(str(out))
+        print_leaderboards(folders, levels=levels, sort=sort)
 
 
 @app.command()
@@ -642,6 +637,17 @@ def _loggers(names: list[str] | None) -> list[str]:
     if "none" in chosen and len(chosen) > 1:
         raise UsageError("--logger none stands alone: leave it out, or leave the others out")
     return chosen
+
+
+def _give(text: str, out: Path | None) -> None:
+    """Print a text, or write it to a file and print that one's name."""
+    if out is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+        return
+    from bench.files import atomic_write
+
+    atomic_write(out, text)
+    typer.echo(str(out))
 
 
 def _print_json(value: object) -> None:

@@ -167,11 +167,16 @@ def _with_metric_ranks(entries: Sequence[Entry], metric: Metric) -> list[Entry]:
         for index, (entry, cell) in enumerate(zip(entries, cells, strict=True))
         if not entry.partial and not entry.untrained and (demerit := cell.demerit(metric)) is not None
     }
-    ranks = {index: 1 + sum(other < key for other in keys.values()) for index, key in keys.items()}
+    ranks = places(keys)
     return [
         replace(entry, scores={**entry.scores, metric.id: replace(cell, rank=ranks.get(index))})
         for index, (entry, cell) in enumerate(zip(entries, cells, strict=True))
     ]
+
+
+def places(demerits: Mapping[int, float]) -> dict[int, int]:
+    """Return the place of each by what it lacks, the least first; equals share the better place."""
+    return {index: 1 + sum(other < own for other in demerits.values()) for index, own in demerits.items()}
 
 
 def _with_rank(entry: Entry, sort: str) -> Entry:

@@ -13,7 +13,7 @@ SEED = 0
 LEVEL = 0.95
 FALSE_DISCOVERIES = 0.05
 MOST_TIED = 13
-CHUNK_CELLS = 1_000_000
+CHUNK_CELLS = 100_000
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float] | tuple[None, None]

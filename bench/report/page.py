@@ -14,9 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import Board, Cell
+from bench.board_text import captions, format_score
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.leaderboard import captions, format_score, rank_runs, read_record, record_paths
+from bench.leaderboard import rank_runs, read_record, record_paths
 from bench.record import RunRecord
 from bench.report.gallery import Gallery, galleries
 from bench.rows import read_rows

@@ -12,10 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.board import Board, Entry
+from bench.board_text import format_score
 from bench.catalog import known
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.leaderboard import FORMATS, format_score
+from bench.leaderboard import FORMATS
 from bench.ranking import DEFAULT_SORT, LEVELS, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.breakdown import breakdown_csv
 from bench.provenance import canonical_digest
 from bench.ranking import LEVELS
 from bench.record import RunRecord, build_record
-from bench.rows import InstanceRow, Row, RowStore, write_images_csv, write_instances_csv
+from bench.rows import InstanceRow, Row, RowStore, images_csv, instances_csv
 from bench.scoring.metrics import row_columns
 from datamodules.protocol import PROTOCOLS
 
@@ -79,8 +80,9 @@ def finish_run() -> Callable[..., RunRecord]:
             for row in rows.values():
                 store.append(row)
         columns = {level: row_columns(level, metrics) for level in LEVELS}
-        write_images_csv(rows.values(), folder / "images.csv", columns["image"])
-        write_instances_csv(rows.values(), folder / "instances.csv", columns["instance"])
+        (folder / "images.csv").write_text(images_csv(rows.values(), columns["image"]))
+        (folder / "instances.csv").write_text(instances_csv(rows.values(), columns["instance"]))
+        (folder / "breakdown.csv").write_text(breakdown_csv(rows.values(), metrics))
         record = build_record(
             rows=rows,
             run_id=run_id,

@@ -11,12 +11,11 @@ import pytest
 from rich.console import Console
 
 from bench.board import Cell
+from bench.board_text import format_score
 from bench.errors import CommandError, MissingError
 from bench.leaderboard import (
     FORMATS,
-    escape_markdown,
     format_of,
-    format_score,
     print_leaderboards,
     read_boards,
     read_records,
@@ -31,6 +30,7 @@ from bench.leaderboard import (
 from bench.ranking import LEVELS, rank_records, to_frame
 from bench.record import Digests, RunRecord, Score
 from bench.scoring.metrics import METRICS, Level
+from bench.sheet import escape_markdown
 from bench.terminal import visible
 
 Finish = Callable[..., RunRecord]
