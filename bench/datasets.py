@@ -9,6 +9,7 @@ from bench import catalog
 from bench.archives import ArchiveError, unpack
 from bench.downloads import DownloadError, KnownFile, download_file, file_sha256, is_offline
 from bench.errors import CommandError, MissingError
+from bench.locks import Lock
 from bench.progress import say
 from datamodules.sources.manifest import Archive, Manifest, load_manifest, manifest_ids
 from datamodules.sources.standard import open_standard
@@ -104,7 +105,7 @@ def fetch(name: str, out: Path) -> Verified:
 
     Raises:
         MissingError: An archive is not there and cannot be fetched; the message says where it is had.
-        CommandError: An archive is not the published one, or cannot be unpacked.
+        CommandError: An archive is not the published one, or cannot be unpacked, or another process does the same.
     """
     manifest = find_set(name)
     found = _verified(name, out)
@@ -113,14 +114,24 @@ def fetch(name: str, out: Path) -> Verified:
     lacking = [archive for archive in manifest.archives if not _can_be_had(archive, out)]
     if lacking:
         raise MissingError(_how_to_bring(manifest, lacking, out))
-    for archive in manifest.archives:
-        path = _archive(archive, manifest, out)
+    say(f"{name}: {manifest.license}; terms: {manifest.terms}")
+    lock = out / f".{name}.lock"
+    with Lock(lock, f"{name} in {out}"):
         try:
-            count = unpack(path, out / archive.into, archive.members)
-        except ArchiveError as error:
-            raise CommandError(f"{path} is not unpacked: {error}") from error
-        say(f"{archive.name}: {count} files unpacked")
+            for archive in manifest.archives:
+                _unpack(archive, manifest, out)
+        finally:
+            lock.unlink(missing_ok=True)
     return verify(name, out)
+
+
+def _unpack(archive: Archive, manifest: Manifest, out: Path) -> None:
+    path = _archive(archive, manifest, out)
+    try:
+        count = unpack(path, out / archive.into, archive.members)
+    except ArchiveError as error:
+        raise CommandError(f"{path} is not unpacked: {error}") from error
+    say(f"{archive.name}: {count} files unpacked")
 
 
 def _verified(name: str, out: Path) -> Verified | None:

@@ -125,7 +125,7 @@ def _folder(folder: Path) -> Finding:
 
 
 def _cache() -> Finding:
-    count = sum(1 for path in cache_folder().glob("*") if path.is_file())
+    count = sum(1 for path in cache_folder().glob("[!.]*") if path.is_file())
     return Finding(id="cache", status="ok", detail=f"{count} files in {cache_folder()}")
 
 

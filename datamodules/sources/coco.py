@@ -83,7 +83,7 @@ def check_listed_size(picture: NDArray[np.uint8], listed: tuple[int, int] | None
 
 
 def find_split(root: Path, split: str) -> tuple[Path, Path]:
-    """Return the folder of pictures and the JSON of a split.
+    """Return the folder of pictures, in `root` or in its `images`, and the JSON of a split.
 
     Raises:
         FileNotFoundError: There is no JSON, naming the places.
@@ -92,6 +92,7 @@ def find_split(root: Path, split: str) -> tuple[Path, Path]:
     for name in names:
         instances = root / "annotations" / f"instances_{name}.json"
         if instances.is_file():
-            return root / name, instances
+            nested = root / "images" / name
+            return (nested if nested.is_dir() and not (root / name).is_dir() else root / name), instances
     tried = " nor ".join(f"annotations/instances_{name}.json" for name in names)
     raise FileNotFoundError(f"{root} has neither {tried}: give the JSON as `annotations`")

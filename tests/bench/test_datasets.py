@@ -17,6 +17,7 @@ from bench.cli import app
 from bench.datasets import fetch, standard_sets, verify
 from bench.downloads import DownloadError, KnownFile
 from bench.errors import CommandError, MissingError, UsageError
+from bench.locks import Lock
 from datamodules.sources import manifest as manifests
 from datamodules.sources.manifest import load_manifest, manifest_ids
 
@@ -111,6 +112,21 @@ def test_a_set_is_fetched_unpacked_and_compared(
     fetch("tiny-imagenet-v1", out)
     assert len(asked) == 2
     assert "is not the published file" in capsys.readouterr().err
+
+
+def test_only_one_process_unpacks_into_a_folder(
+    tmp_path: Path, publish: Callable[[str, int, bytes], None], serve: Callable[[bytes | None], list[KnownFile]]
+) -> None:
+    publish("tiny-imagenet-v1", 2, zipped(TINY))
+    asked = serve(zipped(TINY))
+    with (
+        Lock(tmp_path / "tiny/.tiny-imagenet-v1.lock", "the set"),
+        pytest.raises(CommandError, match=r"writes tiny-imagenet-v1 in .*; wait until it has ended"),
+    ):
+        fetch("tiny-imagenet-v1", tmp_path / "tiny")
+    assert asked == []
+    fetch("tiny-imagenet-v1", tmp_path / "tiny")
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["tiny-imagenet-200", "tiny-imagenet-200.zip"]
 
 
 def test_a_set_that_was_brought_is_unpacked(

@@ -66,6 +66,10 @@ def test_a_manifest_says_where_it_comes_from_and_what_it_does_not_know(name: str
         assert archive.sha256 is None or (len(archive.sha256) == 64 and archive.size)
 
 
+def test_the_lists_stay_small() -> None:
+    assert sum(len(path.read_bytes()) for path in Path(str(manifests.FOLDER)).iterdir()) < 500_000
+
+
 @pytest.mark.parametrize("name", LISTED)
 def test_digests_and_counts_hold(name: str) -> None:
     manifest = load_manifest(name)
@@ -265,6 +269,15 @@ def test_coco_must_have_its_pictures_and_its_own_json(tmp_path: Path, publish: C
     with pytest.raises(DifferentSetError):
         CocoDataModule(tmp_path, manifest="coco-val2017-5000-v1").source("test")
     assert CocoDataModule(tmp_path).source("test") is not None, "any COCO folder is the dataset `coco`"
+
+
+def test_coco_is_read_below_images_too(tmp_path: Path) -> None:
+    write_coco(tmp_path, ["000000000139.jpg"])
+    (tmp_path / "images").mkdir()
+    (tmp_path / "val2017").rename(tmp_path / "images/val2017")
+    source = CocoDataModule(tmp_path).source("test")
+    assert source is not None
+    assert source.read("000000000139").shape == (8, 8, 3)
 
 
 def test_training_never_takes_the_set_itself(tmp_path: Path, four: list[str]) -> None:
