@@ -198,6 +198,16 @@ def read_rows(folder: Path, run_id: str | None = None, rank: int | None = None) 
     return {image: rows[image][0] for image in sorted(rows)}
 
 
+def scan_rows(folder: Path) -> Iterator[tuple[str, Row | RowError]]:
+    """Yield every line of the rows of a run with its file and number, one that is broken or torn as an error."""
+    for path in sorted(folder.glob("rows.rank*.jsonl")):
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+            try:
+                yield f"{path.name}:{number}", _parse(path, number, line)
+            except RowError as error:
+                yield f"{path.name}:{number}", error
+
+
 def await_writers(folder: Path, patience: float = PATIENCE) -> None:
     """Wait until no process writes rows of a run: those that a killed run left behind end by themselves.
 
@@ -243,17 +253,20 @@ def write_instances_csv(rows: Iterable[Row], path: Path, metrics: Sequence[str])
 def _read_file(path: Path) -> Iterator[tuple[int, Row]]:
     lines, torn = _whole_lines(path)
     for number, line in enumerate(lines, 1):
-        try:
-            row = Row.model_validate(json.loads(line))
-        except ValueError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RowError(
-                f"{path.name}:{number}: not a row of this suite ({reason}); put the file back as it was, or delete "
-                f"line {number} and run the same command again: its picture is done anew"
-            ) from error
-        yield number, row
+        yield number, _parse(path, number, line)
     if torn:
         warnings.warn(f"{path.name}: the torn last line is left out, its image is done again", stacklevel=3)
+
+
+def _parse(path: Path, number: int, line: bytes) -> Row:
+    try:
+        return Row.model_validate(json.loads(line))
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RowError(
+            f"{path.name}:{number}: not a row of this suite ({reason}); put the file back as it was, or delete "
+            f"line {number} and run the same command again: its picture is done anew"
+        ) from error
 
 
 def _whole_lines(path: Path) -> tuple[list[bytes], bool]:

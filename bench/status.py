@@ -49,21 +49,31 @@ def read_plan(out: Path) -> list[PlannedRun]:
         CommandError: The plan cannot be read.
         MissingError: The folder holds neither a plan nor a finished run.
     """
-    path = out / "plan.json"
-    planned: list[PlannedRun] = []
-    if path.is_file():
-        try:
-            planned = list(Plan.model_validate(json.loads(path.read_text(encoding="utf-8"))).runs)
-            for run in planned:
-                path_below(out, run.folder)
-        except (ValueError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise CommandError(f"{path} is no plan ({reason}); `colorbench run` writes it anew") from error
+    planned = read_plan_file(out)
     known = {run.folder for run in planned}
     found = [_planned(out, path) for path in record_paths(out)]
     planned += [run for run in found if run.folder not in known]
     if not planned:
         raise MissingError(f"no run in {out}: give the --out folder of `colorbench run`")
+    return planned
+
+
+def read_plan_file(out: Path) -> list[PlannedRun]:
+    """Return what `plan.json` promises, nothing where there is none.
+
+    Raises:
+        CommandError: It cannot be read.
+    """
+    path = out / "plan.json"
+    if not path.is_file():
+        return []
+    try:
+        planned = list(Plan.model_validate(json.loads(path.read_text(encoding="utf-8"))).runs)
+        for run in planned:
+            path_below(out, run.folder)
+    except (ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise CommandError(f"{path} is no plan ({reason}); `colorbench run` writes it anew") from error
     return planned
 
 

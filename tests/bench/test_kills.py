@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from bench import runner
-from bench.execute import Effort, execute
+from bench.execute import Effort
 from bench.files import remove_torn
 from bench.leaderboard import write_leaderboards
 from bench.plan import Places
@@ -32,6 +32,7 @@ from bench.record import RunRecord
 from bench.rows import RowStore, read_rows
 from bench.runner import run
 from bench.suite import Suite
+from bench.work import do_work
 from bench.workers import Task
 
 Fork = Callable[[Callable[[], object]], int]
@@ -67,7 +68,7 @@ def work_in_turn(tasks: Sequence[Task], processes: int, timeout: float | None) -
     efforts = []
     for request, done in tasks:
         for rank in range(processes):
-            execute(request, rank, processes, done, int)
+            do_work(request, rank, processes, done, int)
         efforts.append(Effort(0, 1.0, 1.0))
     return efforts
 

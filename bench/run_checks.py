@@ -1,0 +1,187 @@
+"""What must hold in the folder of one run, as findings where it does not. Knows no torch."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.files import path_below
+from bench.findings import NOTHING, File, Finding
+from bench.outputs import config_digest
+from bench.record import RunRecord, Score, count_rows, rows_digest, score_images, score_instances
+from bench.rows import Row, RowError, images_csv, instances_csv, scan_rows
+from bench.scoring.metrics import METRICS, Level, metrics_at, row_columns
+from bench.status import PlannedRun
+from datamodules.protocol import PROTOCOLS
+
+TOLERANCE = 1e-9
+"""Relative; sums over other numbers of lanes differ in the last bits. That of a set hangs on LAPACK's, too."""
+SET_TOLERANCE = 1e-6
+INPUTS = ("dataset", "boxes", "weights", "predictions")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hold one run's folder, and what was planned for it."""
+
+    out: Path
+    folder: str
+    planned: PlannedRun | None
+    record: RunRecord | None
+    config: Mapping[str, Any]
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Return the run's folder."""
+        return path_below(self.out, self.folder)
+
+    def file(self, name: str) -> File:
+        """Return one of its files."""
+        return File(self.folder, name)
+
+    @cached_property
+    def expected(self) -> Mapping[str, Any]:
+        """Return what the configuration expects."""
+        expected = self.config.get("expected")
+        return expected if isinstance(expected, Mapping) else {}
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metrics of the record."""
+        return () if self.record is None else tuple(metric for metric in self.record.image if metric in METRICS)
+
+
+def check_rows(run: Run) -> Iterator[Finding]:
+    """Find lines that are no rows, foreign and doubled ones; keep the others in `run.rows`."""
+    wanted = run.record.run_id if run.record else run.planned.run_id if run.planned else None
+    places: dict[str, str] = {}
+    for place, row in scan_rows(run.path):
+        file = run.file(place)
+        if isinstance(row, RowError):
+            yield file.finding("line", str(row).partition(": ")[2], "a row")
+        elif wanted is not None and row.run_id != wanted:
+            yield file.finding(f"run_id of image {row.image!r}, a foreign row", row.run_id, wanted)
+        elif row.image in places:
+            yield file.finding(f"image {row.image!r}", "a second row", f"only that of {places[row.image]}")
+        else:
+            places[row.image] = place
+            run.rows[row.image] = row
+            yield from _check_row(file, row, run)
+    if run.planned is not None and len(run.rows) != run.planned.total:
+        yield run.file("rows").finding("images", str(len(run.rows)), f"{run.planned.total}, as planned")
+
+
+def _check_row(file: File, row: Row, run: Run) -> Iterator[Finding]:
+    """Find what a row of this run's protocol and metrics cannot be."""
+    protocol = PROTOCOLS.get(run.record.protocol) if run.record else None
+    if protocol is not None and protocol.size is not None and not row.failed:
+        size = (protocol.size, protocol.size)
+        yield from file.compare(f"size of image {row.image!r} under {protocol.id}", (row.width, row.height), size)
+    numbers = [each.instance for each in row.instances]
+    for number in sorted({number for number in numbers if numbers.count(number) > 1}):
+        yield file.finding(f"instance {number} of image {row.image!r}", f"{numbers.count(number)} times", "once")
+    if run.record is not None and not row.failed:
+        levels: tuple[tuple[Level, Mapping[str, object]], ...] = (
+            ("image", row.scores),
+            *(("instance", each.scores) for each in row.instances),
+        )
+        wrong = {level for level, scores in levels if {*scores} != {*row_columns(level, run.metrics)}}
+        for level in sorted(wrong):
+            columns = ", ".join(row_columns("image" if level == "image" else "instance", run.metrics))
+            yield file.finding(f"{level} scores of image {row.image!r}", "other metrics", columns)
+
+
+def check_identity(run: Run, record: RunRecord) -> Iterator[Finding]:
+    """Find what is said in two places and differs: names, digests and identity of the run."""
+    file, planned = run.file("record.json"), run.planned
+    if planned is not None:
+        for name in ("dataset", "method", "detector", "seed", "run_id"):
+            yield from file.compare(f"{name}, by plan.json", getattr(record, name), getattr(planned, name))
+    name = f"runs/{record.dataset}/{record.method}--{record.detector}--s{record.seed}"
+    yield from file.compare("names, by the folder", name, run.folder)
+    protocol = PROTOCOLS.get(record.protocol)
+    if protocol is None:
+        yield file.finding("protocol", repr(record.protocol), f"one of {', '.join(PROTOCOLS)}")
+    else:
+        yield from file.compare("protocol_sha256", record.protocol_sha256, protocol.digest)
+    yield from file.compare("digests rows", record.digests.rows, rows_digest(run.rows.values()))
+    if not run.config:
+        return
+    yield from file.compare("digests config", record.digests.config, config_digest(run.path))
+    yield from file.compare("run_id, by config.yaml", record.run_id, run.expected.get("run"))
+    for name in INPUTS:
+        yield from file.compare(
+            f"digests {name}, by config.yaml", getattr(record.digests, name), run.expected.get(name)
+        )
+    metrics = " ".join(record.image)
+    yield from file.compare("metrics, by config.yaml", metrics, run.expected.get("metrics"))
+    yield from _check_claims(run, record)
+
+
+def _check_claims(run: Run, record: RunRecord) -> Iterator[Finding]:
+    """Find where a record says otherwise than the configuration what was run, and whether it may be ranked."""
+    said: dict[str, Any] = {"protocol": run.config.get("protocol")}
+    if "methods" in run.config:
+        method, dataset = run.config["methods"][0], run.config["datasets"][0]
+        said |= {"method": method["name"], "dataset": dataset["name"], "seed": run.config["seeds"][0]}
+        said |= {"precision": run.config["precision"], "untrained": method["weights"] == "untrained"}
+        total = len(run.rows) if run.planned is None else run.planned.total
+        said["partial"] = run.config["limit"] is not None or len(run.rows) < total
+    else:
+        said |= {"method": run.config.get("name"), "dataset": run.config.get("dataset")}
+    for name, value in said.items():
+        yield from run.file("record.json").compare(f"{name}, by config.yaml", getattr(record, name), value)
+
+
+def check_tables(run: Run) -> Iterator[Finding]:
+    """Find where the tables are not those of the rows, byte for byte."""
+    tables: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
+        "images.csv": (lambda: images_csv(run.rows.values(), row_columns("image", run.metrics)), ("image",)),
+        "instances.csv": (
+            lambda: instances_csv(run.rows.values(), row_columns("instance", run.metrics)),
+            ("image", "instance"),
+        ),
+    }
+    for name, (make, keys) in tables.items():
+        try:
+            text = (run.path / name).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            yield run.file(name).finding("file", f"{type(error).__name__}", "a table")
+        else:
+            yield from run.file(name).compare_tables(text, make(), keys)
+
+
+def check_scores(run: Run, record: RunRecord) -> Iterator[Finding]:
+    """Find where scores and counts of a record are not those of the rows."""
+    file, rows = run.file("record.json"), list(run.rows.values())
+    for metric in record.image.keys() - METRICS.keys():
+        yield file.finding(f"image {metric}", "a score", "a metric that this version knows")
+    sets = _set_scores(run)
+    levels: tuple[tuple[Level, Mapping[str, Score], Callable[..., Score]], ...] = (
+        ("image", record.image, score_images),
+        ("instance", record.instance, score_instances),
+    )
+    for level, scores, score in levels:
+        for metric in metrics_at(level, run.metrics):
+            of_set = METRICS[metric].of_set
+            if metric not in scores:
+                yield file.finding(f"{level} {metric}", NOTHING, "a score")
+            elif not of_set or metric in sets:
+                wanted = sets[metric] if of_set else score(rows, metric)
+                tolerance = SET_TOLERANCE if of_set else TOLERANCE
+                given = scores[metric].model_dump()
+                yield from file.compare_values(f"{level} {metric}", given, wanted.model_dump(), tolerance)
+    counts = {name: count for name, count in record.counts.model_dump().items() if count is not None}
+    wanted_counts = count_rows(rows).model_dump()
+    yield from file.compare_values("counts", counts, {name: wanted_counts[name] for name in counts})
+
+
+def _set_scores(run: Run) -> dict[str, Score]:
+    """Return the scores of the set, where the features of its pictures are there."""
+    if not any(METRICS[metric].of_set for metric in run.metrics) or not list(run.path.glob("features.rank*.bin")):
+        return {}
+    from bench.scoring.sets import score_set
+
+    return score_set(run.path, run.rows, run.metrics)

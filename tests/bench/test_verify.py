@@ -1,0 +1,258 @@
+"""Whatever is changed in one file of a finished run is found in the others, and named."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from bench.errors import MissingError
+from bench.findings import File
+from bench.plan import Places
+from bench.prepare import Options
+from bench.runner import run
+from bench.suite import Suite
+from bench.verify import as_plain, print_findings, verify
+
+GRAY = "runs/synthetic/gray--none--s0"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished")
+    data = {"id": "synthetic", "count": 3, "size": 64}
+    suite = {"name": "test-v1", "methods": ["gray"], "datasets": [data], "metrics": ["psnr", "ssim", "colorfulness"]}
+    assert run(Suite.model_validate(suite), Options(out, Places(out), download=False)) == 0
+    return out
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy to be tampered with."""
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def found(out: Path) -> list[str]:
+    """Return the findings as text, without the run's folder."""
+    return [str(finding).removeprefix(f"{GRAY}/") for finding in verify(out)[1]]
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / GRAY / "rows.rank0.jsonl").read_text().splitlines()]
+
+
+def save_rows(out: Path, content: list[dict[str, Any]]) -> None:
+    lines = [json.dumps(row, separators=(",", ":")) + "\n" for row in content]
+    (out / GRAY / "rows.rank0.jsonl").write_text("".join(lines))
+
+
+def change_record(out: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = out / GRAY / "record.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def test_a_run_that_nobody_touched_holds(finished: Path, tmp_path: Path) -> None:
+    assert verify(finished) == (1, [])
+    assert verify(finished, tmp_path) == (1, []), "with its data"
+
+
+def test_a_folder_without_runs_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no run in"):
+        verify(tmp_path)
+
+
+def test_an_edited_number_in_a_table_is_named_with_picture_and_column(out: Path) -> None:
+    path = out / GRAY / "images.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    cells = lines[2].split(",")
+    before, cells[5] = cells[5], "31.5"
+    path.write_text("".join([*lines[:2], ",".join(cells), *lines[3:]]))
+    image = rows(out)[1]["image"]
+    assert found(out) == [
+        f"images.csv: image {image!r}, column psnr: '31.5' stands there, {before!r} should",
+    ]
+
+
+def test_an_edited_instance_is_named(out: Path) -> None:
+    path = out / GRAY / "instances.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    cells = lines[1].split(",")
+    cells[6] = str(int(cells[6]) + 1)
+    path.write_text("".join([lines[0], ",".join(cells), *lines[2:]]))
+    (finding,) = found(out)
+    assert finding.startswith(f"instances.csv: image {cells[0]!r} instance {cells[1]!r}, column x: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.split("\n", 1)[0] + "\n", "nothing stands there, 1 line should"),
+        (lambda text: text + text.splitlines(keepends=True)[-1], "2 lines stands there, 1 line should"),
+        (lambda text: text.replace("\n", "\r\n"), "the same cells, in other bytes"),
+        (lambda text: text.replace("image,", "name,"), "image 'line 2': 1 line stands there, nothing"),
+        (lambda text: "", "1 line should"),
+    ],
+)
+def test_other_lines_of_a_table_are_named(change: Callable[[str], str], told: str, out: Path) -> None:
+    path = out / GRAY / "images.csv"
+    path.write_text(change(path.read_text()), newline="")
+    findings = found(out)
+    assert any(told in finding for finding in findings), findings
+    assert all(finding.startswith("images.csv: ") for finding in findings)
+
+
+def test_an_edited_row_contradicts_table_digest_and_mean(out: Path) -> None:
+    content = rows(out)
+    content[0]["scores"]["psnr"] += 1
+    save_rows(out, content)
+    findings = found(out)
+    image = content[0]["image"]
+    for start in (
+        f"images.csv: image {image!r}, column psnr",
+        "record.json: digests rows",
+        "record.json: image psnr mean",
+    ):
+        assert any(finding.startswith(start) for finding in findings), start
+
+
+def test_a_missing_picture_is_named(out: Path) -> None:
+    content = rows(out)
+    save_rows(out, content[1:])
+    findings = found(out)
+    assert "rows: images: 2 stands there, 3, as planned should" in findings
+    missing = content[0]["image"]
+    assert f"images.csv: image {missing!r}: 1 line stands there, nothing should" in findings
+    assert any(finding.startswith("record.json: counts images: 3 stands there, 2") for finding in findings)
+    named = [str(finding) for finding in verify(out, out)[1]]
+    assert f"{GRAY}/rows: image {missing!r}, which the data have: nothing stands there, a row should" in named
+
+
+def test_a_foreign_picture_is_named(out: Path) -> None:
+    content = rows(out)
+    save_rows(out, [*content, {**content[0], "image": "test/foreign"}])
+    named = [str(finding) for finding in verify(out, out)[1]]
+    assert f"{GRAY}/rows: image 'test/foreign', which the data don't have: a row stands there, nothing should" in named
+
+
+def test_a_row_of_another_run_is_named(out: Path) -> None:
+    content = rows(out)
+    save_rows(out, [*content[:2], {**content[2], "run_id": "6" * 64}])
+    assert any(
+        finding.startswith(f"rows.rank0.jsonl:3: run_id of image {content[2]['image']!r}, a foreign row: 666")
+        for finding in found(out)
+    )
+
+
+def test_a_row_of_another_protocol_is_named(out: Path) -> None:
+    content = rows(out)
+    save_rows(out, [{**content[0], "width": 224, "height": 224}, *content[1:]])
+    assert any("under stretch256-v1: (224, 224) stands there, (256, 256) should" in finding for finding in found(out))
+
+
+def test_a_picture_or_an_instance_that_stands_twice_is_named(out: Path) -> None:
+    content = rows(out)
+    first = content[0]
+    instances = [*first["instances"], first["instances"][0]]
+    twice = {**first, "instances": instances, "n_instances": len(instances)}
+    save_rows(out, [twice, *content[1:], content[1]])
+    findings = found(out)
+    number = first["instances"][0]["instance"]
+    assert f"rows.rank0.jsonl:1: instance {number} of image {first['image']!r}: 2 times stands there, once should" in (
+        findings
+    )
+    second = content[1]["image"]
+    assert any(
+        finding.startswith(f"rows.rank0.jsonl:4: image {second!r}: a second row stands there, only that of rows.rank0")
+        for finding in findings
+    )
+
+
+def test_a_broken_row_is_named_with_its_line(out: Path) -> None:
+    path = out / GRAY / "rows.rank0.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], '{"image": 1}\n', lines[2]]))
+    assert any(finding.startswith("rows.rank0.jsonl:2: line: not a row of this suite") for finding in found(out))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda r: r["image"]["psnr"].update(mean=40.0), "record.json: image psnr mean: 40.0 stands there"),
+        (lambda r: r["instance"]["ssim"].update(low=0.0), "record.json: instance ssim low: 0.0 stands there"),
+        (lambda r: r["image"]["psnr"].update(n=99), "record.json: image psnr n: 99 stands there, 3 should"),
+        (lambda r: r["image"]["colorfulness"].update(difference=0.0), "record.json: image colorfulness difference"),
+        (lambda r: r["image"].pop("ssim"), "record.json: metrics, by config.yaml"),
+        (lambda r: r["instance"].pop("ssim"), "record.json: instance ssim: nothing stands there, a score should"),
+        (lambda r: r["counts"].update(failed=1), "record.json: counts failed: 1 stands there, 0 should"),
+        (lambda r: r["digests"].update(rows="0" * 64), "record.json: digests rows"),
+        (lambda r: r["digests"].update(config="0" * 64), "record.json: digests config"),
+        (lambda r: r["digests"].update(dataset="0" * 64), "record.json: digests dataset, by config.yaml"),
+        (lambda r: r.update(protocol_sha256="0" * 64), "record.json: protocol_sha256"),
+        (lambda r: r.update(protocol="native-v1"), "record.json: protocol, by config.yaml"),
+        (lambda r: r.update(run_id="0" * 64), "record.json: run_id, by plan.json"),
+        (lambda r: r.update(method="better"), "record.json: method, by plan.json: 'better'"),
+        (lambda r: r.update(seed=7), "record.json: seed, by plan.json: 7"),
+        (lambda r: r.update(partial=True), "record.json: partial, by config.yaml: True stands there, False should"),
+        (lambda r: r.update(untrained=True), "record.json: untrained, by config.yaml"),
+        (lambda r: r.update(surplus=True), "record.json: content"),
+    ],
+)
+def test_an_edited_record_is_named(change: Callable[[dict[str, Any]], object], told: str, out: Path) -> None:
+    change_record(out, change)
+    findings = found(out)
+    assert any(finding.startswith(told) for finding in findings), findings
+
+
+def test_an_edited_configuration_is_named(out: Path) -> None:
+    path = out / GRAY / "config.yaml"
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"limit": 2}))
+    findings = found(out)
+    assert any(finding.startswith("record.json: digests config") for finding in findings)
+    assert any(finding.startswith("record.json: partial, by config.yaml") for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["record.json", "config.yaml", "images.csv", "instances.csv"])
+def test_a_missing_file_is_named(name: str, out: Path) -> None:
+    (out / GRAY / name).unlink()
+    assert any(finding.startswith(f"{name}: file: ") for finding in found(out))
+
+
+@pytest.mark.parametrize("suffix", ["md", "csv", "html"])
+def test_an_edited_leaderboard_is_named(suffix: str, out: Path) -> None:
+    path = out / f"leaderboard.{suffix}"
+    text = path.read_text()
+    path.write_text(text.replace("gray", "grey", 1))
+    (finding,) = found(out)
+    assert finding.startswith(f"leaderboard.{suffix}: line ")
+
+
+def test_a_broken_plan_is_named(out: Path) -> None:
+    (out / "plan.json").write_text("[]")
+    (finding,) = found(out)
+    assert finding.startswith("plan.json: content: ")
+
+
+def test_people_and_programs_are_told_the_same(out: Path) -> None:
+    save_rows(out, [])
+    runs, findings = verify(out)
+    plain = as_plain(runs, findings)
+    assert (plain["runs"], plain["holds"], len(plain["findings"])) == (1, False, len(findings))
+    json.dumps(plain, allow_nan=False)
+    file = io.StringIO()
+    print_findings(runs, findings, Console(file=file, width=400))
+    assert f"1 runs: {len(findings)} things do not hold" in file.getvalue()
+    assert f"{GRAY}/rows: images: 0 stands there" in file.getvalue()
+    assert "more, see --json" in file.getvalue()
+
+
+def test_long_values_are_cut() -> None:
+    (finding,) = File("", "a").compare("b", "x" * 1000, None)
+    assert len(str(finding)) < 200
