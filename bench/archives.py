@@ -128,14 +128,12 @@ def fault_of(name: str) -> str | None:
         return "leads out of its folder by '..'"
     if "\\" in name or any(not char.isprintable() for char in name):
         return "has a backslash or a character in its name that cannot be printed"
-    if any(not part or part == "." or len(part.encode()) > 255 for part in parts if name not in {"./", "."}):
+    if any(not part or part == "." or len(part.encode()) > 255 for part in parts):
         return "has a name with an empty, a '.' or an overlong part"
     return None
 
 
-def unpack(
-    archive: Path, folder: Path, wanted: Sequence[str] = (), limits: Limits | None = None, *, title: str | None = None
-) -> int:
+def unpack(archive: Path, folder: Path, wanted: Sequence[str] = (), limits: Limits | None = None) -> int:
     """Unpack a zip, tar or tar.gz archive below a folder, beside what lies there; files of the same name are replaced.
 
     Everything is written to a hidden folder in `folder` first, checked, and moved when all of it is there. The hidden
@@ -146,7 +144,6 @@ def unpack(
         folder: made if it is not there.
         wanted: patterns of the names that are written, with `*` and `?`; all where empty. The others are checked too.
         limits: what it may unpack to.
-        title: of the progress that is shown.
 
     Returns:
         How many files were written.
@@ -162,17 +159,17 @@ def unpack(
             shutil.rmtree(hidden, ignore_errors=True)
             hidden.mkdir(parents=True)
             gate = Gate(bounds.of(archive), bounds.members)
-            count = _extract(archive, hidden, gate, wanted, title or f"unpacking {archive.name}")
+            count = _extract(archive, hidden, gate, wanted)
             _move(hidden, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return count
 
 
-def _extract(archive: Path, folder: Path, gate: Gate, wanted: Sequence[str], title: str) -> int:
-    count, last = 0, ""
+def _extract(archive: Path, folder: Path, gate: Gate, wanted: Sequence[str]) -> int:
+    count, last, title = 0, "", f"unpacking {archive.name} (MB)"
     try:
-        with archive.open("rb") as file, progress(f"{title} (MB)", archive.stat().st_size // MEGABYTE) as advance:
+        with archive.open("rb") as file, progress(title, archive.stat().st_size // MEGABYTE) as advance:
             for member in _members(file, archive.name, gate.most_bytes):
                 last = member.name
                 gate.check(member)
@@ -241,7 +238,9 @@ def _tar_members(file: "IO[bytes] | Metered") -> Iterator[Member]:
         for info in archive:
             plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.isdir()
             fault = None if plain else "is a link, a device or a sparse file, which are not unpacked"
-            yield Member(info.name, info.size, info.isdir(), fault, partial(_opened, archive, info))
+            name = info.name.removeprefix("./")  # what `tar -c .` writes
+            if name != "." or not info.isdir():
+                yield Member(name, info.size, info.isdir(), fault, partial(_opened, archive, info))
 
 
 def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -60,13 +60,15 @@ class ResumingDownloader:
                 before = self._have()
                 try:
                     self._receive(session, url)
-                    break
                 except requests.exceptions.InvalidSchema as error:
                     raise TransferError("it is not https, or leads to an address that is not") from error
                 except BROKEN:
                     if self._have() <= before:
                         raise
-        self.part.replace(output_file)
+                else:
+                    self.part.replace(output_file)
+                    return
+        raise TransferError(f"the connection broke {MOST_TRIES} times")
 
     def _have(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0

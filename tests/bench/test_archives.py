@@ -45,12 +45,12 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refuse(archive: Path, words: str, **options: Limits) -> None:
+def refuse(archive: Path, words: str, limits: Limits | None = None) -> None:
     """Check that an archive is refused, and that nothing of it is left in its folder or beside it."""
     out = archive.parent / "out"
     before = everything(archive.parent)
     with pytest.raises(ArchiveError, match=words):
-        unpack(archive, out, **options)
+        unpack(archive, out, limits=limits)
     assert everything(archive.parent) == before
     assert list(out.iterdir()) == []
 
@@ -62,6 +62,15 @@ each_form = pytest.mark.parametrize("form", ["set.zip", "set.tar", "set.tar.gz"]
 def test_all_members_are_written(tmp_path: Path, form: str) -> None:
     assert unpack(write(tmp_path / form, GOOD), tmp_path / "out") == 3
     assert everything(tmp_path / "out") == GOOD
+
+
+def test_a_tar_of_the_working_folder_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "set.tar"
+    with tarfile.open(path, "w") as archive:
+        add(archive, "./", kind=tarfile.DIRTYPE)
+        add(archive, "./val/a.txt", b"first")
+    assert unpack(path, tmp_path / "out", ["val/*"]) == 1
+    assert everything(tmp_path / "out") == {"val/a.txt": b"first"}
 
 
 @each_form
@@ -109,8 +118,8 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path, form: str) -> None:
     path = tmp_path / form
     if form == "set.zip":
         with zipfile.ZipFile(path, "w") as archive:
-            for content in "ab":
-                archive.writestr("same.txt", content)
+            for text in "ab":
+                archive.writestr("same.txt", text)
     else:
         with tarfile.open(path, "w") as tar:
             for content in b"a", b"b":

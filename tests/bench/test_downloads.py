@@ -114,6 +114,16 @@ def test_a_broken_connection_goes_on_where_it_broke(shelf: Shelf, tmp_path: Path
     assert names(tmp_path) == ["net.pth"]
 
 
+def test_a_connection_that_breaks_for_ever_is_given_up(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "MOST_TRIES", 2)
+    shelf.break_after = 70_000
+    with pytest.raises(DownloadError, match=r"the connection broke 2 times; 131072 bytes of it are kept"):
+        download_file(shelf.file(), tmp_path)
+    assert names(tmp_path) == [".net.pth.part"]
+
+
 def test_what_had_come_is_kept_for_the_next_try(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / ".net.pth.part").write_bytes(CONTENT[:150_000])
     shelf.break_after = 0
