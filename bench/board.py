@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from bench.scoring.metrics import Level, Metric
 
+LEVEL_WORDS: Mapping[Level, str] = {"image": "whole images", "instance": "instances"}
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -84,7 +86,7 @@ class Board:
     @property
     def title(self) -> str:
         """Return dataset, protocol and level in words."""
-        return f"{self.dataset}, {self.protocol}, {'whole images' if self.level == 'image' else 'instances'}"
+        return f"{self.dataset}, {self.protocol}, {LEVEL_WORDS[self.level]}"
 
     @property
     def grouped(self) -> bool:

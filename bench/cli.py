@@ -322,6 +322,29 @@ def leaderboard(
 
 
 @app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A method's name, or METHOD--DETECTOR.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    metric: Annotated[str, typer.Option(help="By which they are compared.")] = "psnr",
+    level: Annotated[Level, typer.Option(help="Whole pictures or instances.")] = Level.image,
+    dataset: Annotated[str | None, typer.Option(help="May be left out where there is one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two methods picture by picture: difference, interval, p-value, win rate, where they differ most."""
+    from bench.compare import compare_methods
+    from bench.compare_text import print_comparison, to_document
+    from bench.scoring.metrics import find_metric
+
+    find_metric(metric)
+    compared = compare_methods(folder, a, b, metric=metric, level=level.value, dataset=dataset)
+    if as_json:
+        _print_json(to_document(compared))
+    else:
+        print_comparison(compared)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
     out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the folder if left out.")] = None,

@@ -19,11 +19,15 @@ HEAVY = {"torch", "torchvision", "pytorch_lightning", "torchmetrics", "lpips", "
 SLOW = {"pandas", "matplotlib", "scipy", "skimage", "sklearn", "jinja2", "numpy"}
 TORCH_FREE = (
     "bench.archives",
+    "bench.board*",
+    "bench.breakdown*",
     "bench.catalog",
     "bench.cli",
+    "bench.compare*",
     "bench.findings",
     "bench.datasets",
     "bench.leaderboard",
+    "bench.observations",
     "bench.pairs",
     "bench.locks",
     "bench.record",
