@@ -279,6 +279,8 @@ class Share:
             if not self.evaluator.in_flight or isinstance(error.__context__, KeyboardInterrupt):
                 raise  # Lightning turns Ctrl-C into SystemExit
             return error
+        if self.evaluator.in_flight:  # Lightning takes StopIteration for the end of the pictures
+            return RuntimeError("the method raised StopIteration")
         return None
 
     def give_up(self, keys: Sequence[str], error: Exception | SystemExit | None) -> None:
