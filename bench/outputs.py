@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from bench.breakdown import write_breakdown
 from bench.errors import UsageError
 from bench.files import atomic_write, remove_torn
 from bench.locks import Lock
@@ -69,6 +70,7 @@ def write_results(
     rows = read_rows(folder, run_id)
     write_images_csv(rows.values(), folder / "images.csv", row_columns("image", metrics))
     write_instances_csv(rows.values(), folder / "instances.csv", row_columns("instance", metrics))
+    write_breakdown(rows.values(), folder / "breakdown.csv", metrics)
     record = describe(rows)
     if not _same_rows(folder / "record.json", record):
         atomic_write(folder / "record.json", record.to_json())

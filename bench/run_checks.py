@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.breakdown import breakdown_csv
 from bench.files import path_below
 from bench.findings import NOTHING, File, Finding
 from bench.outputs import config_digest
@@ -143,6 +144,7 @@ def check_tables(run: Run) -> Iterator[Finding]:
             lambda: instances_csv(run.rows.values(), row_columns("instance", run.metrics)),
             ("image", "instance"),
         ),
+        "breakdown.csv": (lambda: breakdown_csv(run.rows.values(), run.metrics), ("by", "group")),
     }
     for name, (make, keys) in tables.items():
         try:

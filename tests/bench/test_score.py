@@ -203,7 +203,7 @@ def test_what_a_run_writes_is_written(folders: Path) -> None:
     assert submit(folders) == 0
     out = folders / "out"
     assert {path.name for path in place(out).iterdir() if not path.name.startswith(".")} == {
-        "rows.rank0.jsonl", "images.csv", "instances.csv", "record.json", "config.yaml",
+        "rows.rank0.jsonl", "images.csv", "instances.csv", "breakdown.csv", "record.json", "config.yaml",
     }  # fmt: skip
     assert all(
         (out / name).is_file() for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.html", "report.html")

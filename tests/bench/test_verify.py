@@ -219,10 +219,18 @@ def test_an_edited_configuration_is_named(out: Path) -> None:
     assert any(finding.startswith("record.json: partial, by config.yaml") for finding in findings)
 
 
-@pytest.mark.parametrize("name", ["record.json", "config.yaml", "images.csv", "instances.csv"])
+@pytest.mark.parametrize("name", ["record.json", "config.yaml", "images.csv", "instances.csv", "breakdown.csv"])
 def test_a_missing_file_is_named(name: str, out: Path) -> None:
     (out / GRAY / name).unlink()
     assert any(finding.startswith(f"{name}: file: ") for finding in found(out))
+
+
+def test_an_edited_breakdown_is_named(out: Path) -> None:
+    path = out / GRAY / "breakdown.csv"
+    line = next(line for line in path.read_text().splitlines() if line.startswith("instances,"))
+    path.write_text(path.read_text().replace(line, line.replace(",image,", ",image,1")))
+    (finding,) = found(out)
+    assert finding.startswith(f"breakdown.csv: by 'instances' group {line.split(',')[1]!r}, column images: ")
 
 
 @pytest.mark.parametrize("suffix", ["md", "csv", "html"])
