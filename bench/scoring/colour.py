@@ -152,7 +152,8 @@ def opponents(pictures: Tensor) -> Tensor:
     """
     red, green, blue = pictures.int().unbind(1)
     red_green, double_yellow_blue = red - green, red + green - 2 * blue
-    return torch.stack((red_green, double_yellow_blue, red_green.square(), double_yellow_blue.square()), 1)
+    signed = torch.stack((red_green, double_yellow_blue), 1)
+    return torch.cat((signed, signed * signed), 1)
 
 
 def sums_to_colorfulness(sums: list[int], pixels: int) -> float:
