@@ -66,6 +66,11 @@ KINDS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 }
 
 
+def reference_psnr(prediction: Pixels, truth: Pixels) -> float:
+    with np.errstate(divide="ignore"):  # a grey photo has no saturation to lose: no error, and an infinite ratio
+        return min(float(SKIMAGE_METRICS.peak_signal_noise_ratio(truth, prediction, data_range=255)), 100)
+
+
 def reference_ssim(prediction: Pixels, truth: Pixels) -> float:
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     return float(SKIMAGE_METRICS.structural_similarity(truth, prediction, channel_axis=-1, **settings))
@@ -88,7 +93,7 @@ def reference_scores(prediction: Pixels, truth: Pixels, weights: NDArray[np.floa
     apart = ours[..., 1:] - theirs[..., 1:]
     distances = np.linalg.norm(apart, axis=-1)
     return {
-        "psnr": min(float(SKIMAGE_METRICS.peak_signal_noise_ratio(truth, prediction, data_range=255)), 100),
+        "psnr": reference_psnr(prediction, truth),
         "ssim": reference_ssim(prediction, truth),
         "ab_rmse": math.sqrt((apart**2).mean()),
         "ciede2000": float(SKIMAGE_COLOR.deltaE_ciede2000(ours, theirs).mean()),
