@@ -9,6 +9,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from bench import runner
+from bench import runner, workers
 from bench.execute import Effort
 from bench.files import remove_torn
 from bench.leaderboard import write_leaderboards
@@ -29,7 +32,7 @@ from bench.plan import Places
 from bench.prepare import Options
 from bench.provenance import sources_digest
 from bench.record import RunRecord
-from bench.rows import RowStore, read_rows
+from bench.rows import RowStore, await_writers, read_rows
 from bench.runner import run
 from bench.suite import Suite
 from bench.work import do_work
@@ -230,3 +233,77 @@ def run_on_a_full_disk(out: Path) -> None:
         run_here(out)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # which stands for standard error, too
+
+
+def rows_in(out: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in out.glob("runs/*/*/rows.*"))
+
+
+def kill_the_command(command: list[str], out: Path, rows: int) -> None:
+    """Start a run and end its first process, and no other, as soon as it has left some rows."""
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 300
+        while rows_in(out) < rows and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_real_processes_end_with_their_parent_and_are_gone_on_from(unbroken: Unbroken, out: Path) -> None:
+    suite = out.parent / "suite.yaml"
+    suite.write_text(yaml.safe_dump(SUITE))
+    start = [str(Path(sys.executable).with_name("colorbench")), "run", str(suite), "--out", str(out), "--devices"]
+    for rows, devices in ((1, "2"), (4, "3"), (7, "2")):
+        kill_the_command([*start, devices], out, rows)
+        for folder in out.glob("runs/*/*"):
+            await_writers(folder)
+        left = rows_in(out)
+        time.sleep(0.5)
+        assert rows_in(out) == left, "nobody writes any longer"
+    for devices in ("1", "3"):
+        subprocess.run([*start, devices], check=True, capture_output=True)
+    check_whole(out, unbroken.out)
+
+
+FATAL = """
+import ctypes, os, sys, time
+from bench.worker import main
+from lightning_modules.baselines.gray import GrayColorizer
+
+colorize = GrayColorizer.colorize
+
+def die(self, gray):
+    if "1" in gray.key:
+        ctypes.string_at(0)
+    if "2" in gray.key:
+        os._exit(0)
+    if "3" in gray.key:
+        time.sleep(600)
+    if "4" in gray.key:
+        sys.exit(0)
+    return colorize(self, gray)
+
+GrayColorizer.colorize = die
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_method_that_brings_real_processes_down(devices: int, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = out.parent / "fatal.py"
+    program.write_text(FATAL)
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, str(program)))
+    options = Options(out, Places(out.parent), devices=devices, isolate=True, timeout=20, download=False)
+    assert run(Suite.model_validate(SUITE), options) == 4
+    rows = read_rows(out / "runs/coco/gray--none--s0")
+    assert {key: row.message for key, row in rows.items()} == {
+        "0": "",
+        "1": "the method's process was killed by SIGSEGV",
+        "2": "the method's process ended with status 0",
+        "3": "the method's process gave no answer for 20 s",
+        "4": "SystemExit: 0",
+    }
+    assert [row.status for row in rows.values()] == ["ok", *["error-crash"] * 4]
+    assert all(row.status == "ok" for row in read_rows(out / "runs/coco/random--none--s0").values())

@@ -4,6 +4,7 @@ import getpass
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from bench import workers
 from bench.build import build_method
 from bench.catalog import model_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
@@ -97,6 +99,7 @@ def test_every_promised_file_is_there(finished: Path) -> None:
             "rows.rank0.jsonl",
             "images.csv",
             "instances.csv",
+            "breakdown.csv",
             "record.json",
             "config.yaml",
             "images",
@@ -245,7 +248,29 @@ def test_a_configuration_refuses_other_data(finished: Path, weights: Path, tmp_p
         run(other, options(tmp_path))
 
 
-def test_processes_give_the_same_rows(finished: Path, weights: Path, tmp_path: Path) -> None:
+LOUD = """
+import os
+from bench.worker import main
+from lightning_modules.baselines.gray import GrayColorizer
+
+colorize = GrayColorizer.colorize
+
+def shout(self, gray):
+    print('{"rows": 100}', "x" * 1_000_000)
+    os.write(1, b'{"failed": "no"}\\n')
+    return colorize(self, gray)
+
+GrayColorizer.colorize = shout
+main()
+"""
+
+
+def test_processes_give_the_same_rows(
+    finished: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a method prints, in Python or below it, does not reach the parent as an answer."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, str(tmp_path / "loud.py")))
     assert run(suite(weights), options(tmp_path, devices=2)) == 0
     for table in ("images.csv", "instances.csv"):
         for path in sorted(finished.rglob(table)):
