@@ -1,5 +1,6 @@
 """The command line: one thin function a command. What is heavy is imported inside, so that `--help` answers at once."""
 
+import errno
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -690,7 +691,7 @@ def main() -> None:
     """Run the command line and end with the exit status that the interface promises."""
     raise_on_signals()
     try:
-        app()
+        _run_app()
     except CommandError as error:
         kind = {UsageError.exit_status: "error", MissingError.exit_status: "missing"}.get(error.exit_status, "failed")
         errors.print(visible_lines(f"{kind}: {error}"), markup=False, soft_wrap=True)
@@ -698,6 +699,20 @@ def main() -> None:
     except Interrupted as stop:
         errors.print(f"{stop}; what is finished is kept. Go on with: {_again()}", markup=False, soft_wrap=True)
         sys.exit(stop.exit_status)
+
+
+def _run_app() -> None:
+    """Run the command; a name that no file system takes, at which `Path.exists` raises, is wrong usage.
+
+    Raises:
+        UsageError: A path is too long.
+    """
+    try:
+        app()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"{error.filename!r} is too long for a file's name: give another path") from error
 
 
 def _again() -> str:
