@@ -54,10 +54,10 @@ def snapshot(root: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def check_rows(out: Path, entries: Sequence[Any], protocol: str) -> None:
+def check_rows(folder: Path, entries: Sequence[Any], protocol: str) -> None:
     """Compare the rows of a run with what the corpus expects of it."""
     expected = {entry.image: entry.status for entry in entries if entry.status is not None}
-    rows = {row["image"]: row for row in read_table(out / RUN / "images.csv")}
+    rows = {row["image"]: row for row in read_table(folder / "images.csv")}
     assert {image: row["status"] for image, row in rows.items()} == expected
     assert all((row["psnr"] == "") == row["status"].startswith("error-") for row in rows.values())
     for entry in entries:
@@ -124,7 +124,7 @@ def test_a_run_names_every_hostile_picture(corpus: ModuleType, tmp_path: Path, c
     suite = parse_suite(f"{SUITE}protocol: native-v1", "hostile.yaml")
     failed = run(suite, Options(out, Places(tmp_path), download=False))
     assert failed == sum(entry.status in {"error-decode", "error-size"} for entry in entries)
-    check_rows(out, entries, "native-v1")
+    check_rows(out / RUN, entries, "native-v1")
     check_files(out, [str(tmp_path), f"{Path.home()}/"])
     after = snapshot(tmp_path)
     assert {name: facts for name, facts in after.items() if name.partition("/")[0] != "out"} == before
@@ -143,7 +143,7 @@ def test_the_command_line_survives_the_corpus(corpus: ModuleType, alone: Any, tm
     assert not CONTROL.search((done.stdout + done.stderr).replace("\n", ""))
     failed = sum(entry.status in {"error-decode", "error-size"} for entry in entries)
     assert f"{failed} pictures failed; each is named in its run's images.csv" in done.stderr
-    check_rows(out, entries, protocol)
+    check_rows(out / RUN, entries, protocol)
     check_files(out, [str(tmp_path), "/home", socket.gethostname()])
     good = sum(entry.status in {"ok", "gray-truth"} for entry in entries)
     assert sum(path.is_file() for path in (out / RUN / "images").rglob("*.png")) == good
@@ -163,3 +163,30 @@ def test_the_command_line_survives_the_corpus(corpus: ModuleType, alone: Any, tm
     assert not [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
     assert snapshot(tmp_path / "photos") == photos
     assert alone.calls == ""
+
+
+@pytest.mark.slow
+def test_hostile_predictions_are_scored_or_named(corpus: ModuleType, alone: Any, tmp_path: Path) -> None:
+    entries = corpus.make(tmp_path / "photos")
+    for entry in entries:
+        if entry.status is not None:
+            path = tmp_path / "truth" / f"{entry.image}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(corpus.data("PNG"))
+    done = alone("score", "photos", "truth", "--metrics", "psnr,ssim", "--protocol", "stretch256-v1", "--out", "out")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    rows = {row["image"]: row for row in read_table(tmp_path / "out/runs/folder/photos--none--s0/images.csv")}
+    expected = {entry.image: entry.status.replace("gray-truth", "ok") for entry in entries if entry.status is not None}
+    assert {image: row["status"] for image, row in rows.items()} == expected
+    check_files(tmp_path / "out", [str(tmp_path), "/home", socket.gethostname()])
+    assert alone.calls == ""
+
+
+@pytest.mark.slow
+def test_a_folder_scored_against_itself_is_perfect_or_broken(corpus: ModuleType, alone: Any, tmp_path: Path) -> None:
+    entries = corpus.make(tmp_path / "photos")
+    done = alone("score", "photos", "photos", "--metrics", "psnr,ssim", "--out", "out")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    folder = tmp_path / "out/runs/folder/photos--none--s0"
+    check_rows(folder, entries, "native-v1")
+    assert {row["psnr"] for row in read_table(folder / "images.csv")} == {"100.0", ""}
