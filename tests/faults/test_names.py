@@ -6,7 +6,6 @@ letters never come up in names of runs, which are ASCII, while photos may be cal
 
 import io
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -82,7 +81,7 @@ ROOTS: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "a link to nothing": lambda path: path.symlink_to("nowhere"),
     "a link to itself": lambda path: path.symlink_to(path),
-    "a folder of other files": lambda path: shutil.copytree(
+    "a folder of folders": lambda path: shutil.copytree(
         Path(__file__).parent, path, ignore=shutil.ignore_patterns("*.pyc")
     ),
 }
