@@ -102,12 +102,17 @@ def summary(compared: MethodComparison) -> list[str]:
         f"A  {compared.a.name}: {_number(compared.means[0], metric)}",
         f"B  {compared.b.name}: {_number(compared.means[1], metric)}",
         f"A - B, mean over {over}: {_number(found.mean, metric, '+')}{_interval(found.low, found.high, metric)}",
-        f"p-value: {'not known' if found.p_value is None else f'{found.p_value:.2g}'} (Wilcoxon signed-rank test over "
-        "images, of this pair alone)",
+        f"p-value: {_p_value(found.p_value)} (Wilcoxon signed-rank test over images, of this pair alone)",
     ]
     if compared.win_rate is not None:
         lines.append(f"Win rate: A is better on {100 * compared.win_rate:.1f} % of the images; equal ones count half")
     return lines
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return "not known"
+    return f"{p:.2g}" if p > 0 else "below 1e-300"
 
 
 def _number(value: float | None, metric: Metric, sign: str = "") -> str:

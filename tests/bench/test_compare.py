@@ -144,6 +144,15 @@ def test_a_mean_against_most_pictures_is_pointed_out(tmp_path: Path, finish: Fin
     assert "The mean and most pictures point opposite ways" in notes(compare_methods(tmp_path, "one", "other"))[0]
 
 
+def test_a_p_value_too_small_for_a_number_is_not_called_zero(
+    tmp_path: Path, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for method in ("one", "other"):
+        finish(table({"a": 20.0, "b": 21.0}), method=method)
+    monkeypatch.setattr("bench.statistics.signed_rank_p", lambda differences: 0.0)
+    assert "p-value: below 1e-300 (Wilcoxon" in summary(compare_methods(tmp_path, "one", "other"))[3]
+
+
 def test_a_detector_need_be_named_only_where_there_are_several(tmp_path: Path, finish: Finish) -> None:
     finish(table({"a": 20.0}), method="gray")
     for detector in ("yolo", "annotations"):
