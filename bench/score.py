@@ -15,7 +15,7 @@ from bench.downloads import METRIC_FILES
 from bench.errors import CommandError, UsageError
 from bench.execute import Effort
 from bench.files import atomic_write
-from bench.leaderboard import write_leaderboards
+from bench.leaderboard import read_records, write_leaderboards
 from bench.outputs import config_digest, refuse_other_run, working_in, write_plan, write_results
 from bench.pairs import Pairing, batches
 from bench.plan import portable
@@ -82,7 +82,7 @@ def score(submission: Submission, pairing: Pairing) -> int:
         record = finish(submission, job, began, effort)
         write_leaderboards(submission.out)
         write_report(submission.out)
-    _tell(record)
+    _tell(record, submission)
     return record.counts.failed
 
 
@@ -241,8 +241,8 @@ def _planned(submission: Submission, request: FolderRequest) -> PlannedRun:
     )
 
 
-def _tell(record: RunRecord) -> None:
-    """Say what a reader of the scores should know of the pictures."""
+def _tell(record: RunRecord, submission: Submission) -> None:
+    """Say what a reader of the scores should know."""
     counts = record.counts
     notes = {
         "predictions are grey": counts.gray_prediction,
@@ -252,3 +252,9 @@ def _tell(record: RunRecord) -> None:
     for what, number in notes.items():
         if number:
             say(f"{number} of {counts.images} {what}")
+    others = [other for other in read_records([submission.out]) if other.dataset == record.dataset]
+    if any(other.digests.dataset != record.digests.dataset for other in others):
+        say(
+            f"there are runs on other pictures, or with other annotations, that are called {record.dataset} too: they "
+            "stand in tables of their own; give each set a name with --dataset"
+        )

@@ -150,7 +150,7 @@ def print_status(out: Path, console: Console | None = None) -> None:
         _print_failures(run, console)
     console.print(f"{status['finished']} of {status['total_runs']} runs finished, {status['failed']} pictures failed")
     if status["finished"] < status["total_runs"]:
-        console.print("Go on with the same `colorbench run` command: what is done is kept.", soft_wrap=True)
+        console.print("Go on with the same command: what is done is kept.", soft_wrap=True)
 
 
 def _failed(run: dict[str, Any]) -> str:

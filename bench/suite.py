@@ -187,7 +187,10 @@ def parse_suite(text: str, source: str) -> Suite:
         raise UsageError(f"{source} has {len(text):,} characters; a suite has at most {LARGEST_FILE:,}")
     content = catalog.parse_yaml(text, source, ("name", "methods", "datasets"))
     if "command" in content:
-        raise UsageError(f"{source} is no suite, but says how a folder was scored: repeat it by `{content['command']}`")
+        raise UsageError(
+            f"{source} is no suite, but says how a folder was scored: repeat it by `{content['command']}`, with the "
+            "folders where they are now"
+        )
     try:
         return Suite.model_validate(content)
     except ValidationError as error:

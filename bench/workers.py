@@ -244,7 +244,8 @@ def execute_in_processes(
         CommandError: A process cannot go on, such as on a full disk. The rows that were written stay.
         Interrupted: Somebody stopped one of the processes.
     """
-    title = f"{len(tasks)} runs on {processes} processes"
+    what = tasks[0][0].title if len(tasks) == 1 else f"{len(tasks)} runs"
+    title = f"{what} on {processes} {'process' if processes == 1 else 'processes'}"
     events: Queue[Event] = Queue()
     team = [Member(rank, processes, tasks, timeout, events) for rank in range(processes)]
     with progress(title, sum(request.total - len(done) for request, done in tasks)) as advance:

@@ -189,9 +189,11 @@ def test_the_saved_pictures_of_a_run_score_as_the_run_did(protocol: str, folders
     assert set(board["dataset"]) == {"set"}, "one table, because it is one set"
 
 
-def test_digests_are_those_of_the_sources(folders: Path) -> None:
+def test_digests_are_those_of_the_sources(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert submit(folders, instances=folders / "instances.json") == 0
+    assert "tables of their own" not in capsys.readouterr().err
     assert submit(folders, name="plain") == 0
+    assert "with other annotations, that are called folder too" in capsys.readouterr().err
     annotated, plain = (record(place(folders / "out", name)).digests for name in ("ours", "plain"))
     coco = CocoSource(folders / "truth", annotations=folders / "instances.json")
     assert annotated.dataset == coco.digest()
