@@ -274,7 +274,7 @@ def record_scores(record: RunRecord) -> dict[str, float]:
         for metric, score in metrics.items()
         if score.mean is not None
     }
-    scores |= {f"counts/{key}": float(value) for key, value in record.counts.model_dump().items()}
+    scores |= {f"counts/{key}": float(value) for key, value in record.counts.model_dump(exclude_none=True).items()}
     if record.images_per_second is not None:
         scores["speed/images_per_second"] = record.images_per_second
     return scores

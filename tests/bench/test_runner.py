@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import workers
+from bench import tracking, workers
 from bench.build import build_method
 from bench.catalog import model_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
@@ -256,7 +256,7 @@ from lightning_modules.baselines.gray import GrayColorizer
 colorize = GrayColorizer.colorize
 
 def shout(self, gray):
-    print('{"rows": 100}', "x" * 1_000_000)
+    print('{"rows": 100}', "x" * 100_000)
     os.write(1, b'{"failed": "no"}\\n')
     return colorize(self, gray)
 
@@ -333,6 +333,41 @@ def test_a_failing_method_does_not_stop_the_run(photos: Path, tmp_path: Path, mo
     assert images["status"].to_dict() == {
         "a": "ok", "b": "error-method", "c": "error-nonfinite", "gray": "gray-truth", "torn": "error-decode",
     }  # fmt: skip
+
+
+def test_a_method_that_never_gives_a_number_has_no_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture of all has a score, and of the other method none: no mean, no interval, no tie, no crash."""
+    monkeypatch.setattr(
+        GrayColorizer, "colorize", lambda self, gray: torch.full_like(gray.light, torch.nan).repeat(1, 2, 1, 1)
+    )
+    assert run(suite(datasets=ONE_SCENE), options(tmp_path)) == 1
+    table = pd.read_csv(tmp_path / "leaderboard.csv").set_index(["level", "method"])
+    assert table["rank"].to_dict() == {("image", "random"): 1, ("instance", "random"): 1} | {
+        key: pytest.approx(float("nan"), nan_ok=True) for key in table.index if key[1] == "gray"
+    }
+    assert table.loc[("image", "random"), ["psnr_low", "psnr_high"]].isna().all()
+
+
+def test_a_dead_dashboard_costs_a_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise ConnectionError("no dashboard today")
+
+    monkeypatch.setitem(tracking.BUILDERS, "tensorboard", die)
+    given = options(tmp_path, loggers=("tensorboard",))
+    with pytest.warns(UserWarning, match="no dashboard today"):
+        assert run(suite(methods=["gray"], datasets=ONE_SCENE), given) == 0
+    assert (tmp_path / "runs/synthetic/gray--none--s0/record.json").is_file()
+    assert (tmp_path / "leaderboard.csv").is_file()
+
+
+def test_the_batch_of_a_picture_changes_last_digits_only(finished: Path, weights: Path, tmp_path: Path) -> None:
+    only = suite(weights, batch_size=5, detectors=["annotations"])
+    assert run(only, options(tmp_path, only=("instcolor-fusion",))) == 0
+    for table, keys in (("images.csv", ["image"]), ("instances.csv", ["image", "instance"])):
+        path = Path("runs/synthetic/instcolor-fusion--annotations--s0") / table
+        twos, fives = (pd.read_csv(out / path).set_index(keys) for out in (finished, tmp_path))
+        pd.testing.assert_series_equal(twos["psnr"], fives["psnr"], rtol=0, atol=1e-3)
+        pd.testing.assert_series_equal(twos["ssim"], fives["ssim"], rtol=0, atol=1e-5)
 
 
 def test_missing_weights_name_the_commands(tmp_path: Path) -> None:
