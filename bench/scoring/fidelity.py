@@ -65,32 +65,35 @@ def ssim_map(prediction: Tensor, truth: Tensor) -> Tensor:
     similarity = torch.zeros(batch, lines, columns, dtype=torch.float64, device=truth.device)
     if lines and columns:
         for index in range(batch):
-            for ours, theirs in zip(prediction[index], truth[index], strict=True):
-                similarity[index] += _channel_ssim(ours, theirs)
+            blocks = _ssim_blocks(prediction[index].short(), truth[index].short())
+            similarity[index] = blocks.transpose(0, 1).flatten(1)[:lines, :columns]
     return similarity
 
 
-def _channel_ssim(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the SSIM of all windows of two (H, W) uint8 channels.
+def _ssim_blocks(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return the SSIM of all windows of two (C, H, W) int16 pictures, summed over the channels, as `blur_blocks` does.
 
     With a = x + y and d = x - y the two factors of SSIM are of one form, (A - D + 2 C) / (A + D + 2 C): A and D are the
     squared means of a and d in the one, and their variances in the other. So four maps are to be filtered, not five,
     and where d is 0 the quotient is exactly 1.
     """
-    height, width = ours.shape
-    lines, columns = height - WINDOW + 1, width - WINDOW + 1
-    maps = torch.zeros(4, _block_side(lines), _block_side(columns), dtype=torch.float64, device=ours.device)
-    maps[0, :height, :width] = ours.short() + theirs.short()
-    maps[1, :height, :width] = ours.short() - theirs.short()
-    torch.mul(maps[:2], maps[:2], out=maps[2:])
-    blurred = blur_blocks(maps)
-    squared_means = blurred[:2] * blurred[:2]
-    variances = blurred[2:].sub_(squared_means)
-    squared_means[0] += 2 * C1
-    variances[0] += 2 * C2
-    above = (squared_means[0] - squared_means[1]).mul_(variances[0] - variances[1])
-    below = squared_means[0].add_(squared_means[1]).mul_(variances[0].add_(variances[1]))
-    return above.div_(below).transpose(0, 1).flatten(1)[:lines, :columns]
+    height, width = ours.shape[1:]
+    sides = (_block_side(height - WINDOW + 1), _block_side(width - WINDOW + 1))
+    maps = torch.zeros(4, *sides, dtype=torch.float64, device=ours.device)
+    total = torch.zeros((), dtype=torch.float64, device=ours.device)
+    for x, y in zip(ours, theirs, strict=True):
+        maps[0, :height, :width] = x + y
+        maps[1, :height, :width] = x - y
+        torch.mul(maps[:2], maps[:2], out=maps[2:])
+        blurred = blur_blocks(maps)
+        squared_means = blurred[:2] * blurred[:2]
+        variances = blurred[2:].sub_(squared_means)
+        squared_means[0] += 2 * C1
+        variances[0] += 2 * C2
+        above = (squared_means[0] - squared_means[1]).mul_(variances[0] - variances[1])
+        below = squared_means[0].add_(squared_means[1]).mul_(variances[0].add_(variances[1]))
+        total = above.div_(below).add_(total)
+    return total
 
 
 def _block_side(windows: int) -> int:
