@@ -38,8 +38,8 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-TURNED = 5
-"""The least orientation that changes height and width for each other."""
+TURNED = frozenset({5, 6, 7, 8})
+"""Orientations that change height and width for each other."""
 
 
 class ImageError(Exception):
@@ -158,7 +158,7 @@ def measure_image(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None
     with open_file(path, root) as file, strict_pillow(), identify(file) as picture:
         check_pixels(picture, max_pixels)
         # Pillow turns a TIFF by itself, and gives its size so
-        turned = picture.format != "TIFF" and orientation(picture, whole=False) >= TURNED
+        turned = picture.format != "TIFF" and orientation(picture, whole=False) in TURNED
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
