@@ -156,15 +156,10 @@ def tiff_of(*tags: tuple[int, int]) -> bytes:
     """Return a TIFF of grey pixels whose directory has these numbers; its next directory is itself."""
     strip = bytes(range(WIDTH)) * HEIGHT
     usual = {256: WIDTH, 257: HEIGHT, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: HEIGHT, 279: len(strip)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted((usual | dict(tags)).items()))
-    place = 8 + len(strip)
-    return (
-        struct.pack("<2sHI", b"II", 42, place)
-        + strip
-        + struct.pack("<H", len(usual))
-        + entries
-        + struct.pack("<I", place)
-    )
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted((usual | dict(tags)).items())]
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
+    directory = struct.pack("<H", len(entries)) + b"".join(entries)
+    return head + strip + directory + struct.pack("<I", 8 + len(strip))
 
 
 def turned(orientation: int) -> bytes:
@@ -233,6 +228,8 @@ def rotations() -> Iterator[Hostile]:
     six = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0six\0\0\0\0\0"
     yield Hostile("exif-text.jpg", write(data("JPEG", exif=six)), OK, "text for a rotation", size=stored)
     torn = b"Exif\0\0II*\0\xff\xff\xff\x7f"
+    size = (HEIGHT, WIDTH)
+    yield Hostile("exif-turned.tif", write(tiff_of((274, 6))), GRAY, "a rotation that Pillow applies itself", size=size)
     yield Hostile("exif-torn.jpg", write(data("JPEG", exif=torn)), OK, "broken EXIF data", size=stored)
     loop = b"Exif\0\0II*\0\x08\0\0\0\0\0\x08\0\0\0"
     yield Hostile("exif-loop.jpg", write(data("JPEG", exif=loop)), OK, "EXIF data that lead to themselves", size=stored)

@@ -19,6 +19,7 @@ from bench.runner import run
 from bench.suite import parse_suite
 from bench.tables import read_table
 from bench.terminal import CONTROL
+from datamodules.images import measure_image, read_image
 
 SUITE = """
 name: hostile-v1
@@ -118,6 +119,13 @@ def test_the_corpus_is_large(corpus: ModuleType) -> None:
     assert all(entry.why for entry in entries)
 
 
+def test_pictures_are_measured_as_they_are_decoded(corpus: ModuleType, tmp_path: Path) -> None:
+    for entry in corpus.make(tmp_path / "photos"):
+        if entry.size is not None:
+            path = tmp_path / "photos" / entry.name
+            assert measure_image(path) == read_image(path).shape[:2] == entry.size[::-1], entry.name
+
+
 def test_a_run_names_every_hostile_picture(corpus: ModuleType, tmp_path: Path, calls: list[str]) -> None:
     entries = corpus.make(tmp_path / "photos")
     before, out = snapshot(tmp_path), tmp_path / "out"
@@ -168,11 +176,11 @@ def test_the_command_line_survives_the_corpus(corpus: ModuleType, alone: Any, tm
 @pytest.mark.slow
 def test_hostile_predictions_are_scored_or_named(corpus: ModuleType, alone: Any, tmp_path: Path) -> None:
     entries = corpus.make(tmp_path / "photos")
-    for entry in entries:
-        if entry.status is not None:
-            path = tmp_path / "truth" / f"{entry.image}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(corpus.data("PNG"))
+    sizes = {entry.image: entry.size or (24, 20) for entry in entries if entry.status is not None}
+    for image, size in (sizes | {"short-stream": (100, 100)}).items():
+        path = tmp_path / "truth" / f"{image}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(corpus.data("PNG", corpus.colours().resize(size)))
     done = alone("score", "photos", "truth", "--metrics", "psnr,ssim", "--protocol", "stretch256-v1", "--out", "out")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     rows = {row["image"]: row for row in read_table(tmp_path / "out/runs/folder/photos--none--s0/images.csv")}

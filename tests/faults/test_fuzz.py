@@ -426,7 +426,7 @@ def a_damaged_picture_is_an_array_or_an_error(kind: str, damages: list[tuple[str
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_a_few_cases(name: str) -> None:
+def test_few_cases(name: str) -> None:
     attempt(name, 20)
 
 
