@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
 
 from bench import cli, runner
 from bench.errors import CommandError, MissingError, UsageError
@@ -28,7 +30,10 @@ from bench.record import RunRecord
 from bench.rows import RowStore, read_rows
 from bench.runner import run
 from bench.score import score
+from bench.scoring import scorer
+from bench.scoring.features import FEATURES
 from bench.scoring.folders import FolderShare
+from bench.scoring.networks import Networks
 from bench.scoring.scorer import Scorer
 from bench.status import read_status
 from bench.submission import Submission, find_pairs
@@ -405,6 +410,12 @@ def test_any_number_of_processes_leaves_the_same(
     assert len(list(place(folders / "out").glob("rows.rank*.jsonl"))) == processes
 
 
+@pytest.mark.slow
+def test_real_processes_leave_the_same(folders: Path, unbroken: dict[str, bytes]) -> None:
+    assert submit(folders, instances=folders / "instances.json", devices=2) == 0
+    assert contents(place(folders / "out")) == unbroken
+
+
 @pytest.mark.parametrize("rows", range(5))
 def test_a_stopped_run_goes_on_with_another_number_of_processes(
     rows: int, folders: Path, unbroken: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -440,6 +451,38 @@ def test_without_enough_memory_pictures_are_scored_one_by_one(folders: Path, mon
     assert {key: row.status for key, row in read_rows(place(folders / "out")).items() if row.status != "ok"} == {
         "b": "error-memory"
     }
+
+
+def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("n01443537/x", "n01443537/y", "n01440764/x", "loose")):
+        save(photo(seed), tmp_path / "truth" / f"{name}.png")
+        save(disturbed(photo(seed), seed), tmp_path / "ours" / f"{name}.png")
+    asked: list[list[int]] = []
+    waves = torch.arange(1, FEATURES + 1) / 97
+
+    def top1(network: nn.Module, rgb: torch.Tensor, labels: list[int]) -> list[float | None]:
+        asked.append(labels)
+        return [None if label < 0 else 100.0 for label in labels]
+
+    monkeypatch.setattr(
+        scorer, "inception_features", lambda _, rgb: torch.sin(rgb.float().mean((1, 2, 3))[:, None] * waves)
+    )
+    monkeypatch.setattr(scorer, "top1", top1)
+    networks = Networks(classifier=nn.Identity(), inception=nn.Identity())
+    for module in ("bench.score", "bench.scoring.folders"):
+        monkeypatch.setattr(f"{module}.find_networks", lambda metrics, **_: (networks, metrics, []))
+    monkeypatch.setattr("bench.score.METRIC_FILES", {})
+    monkeypatch.setattr(runner, "execute_in_processes", in_turn)
+    given = ("psnr", "fid", "classification_top1")
+    assert submit(tmp_path, metrics=given) == submit(tmp_path, metrics=given, devices=3, out=tmp_path / "again") == 0
+    assert asked[0] == [-1, 0, 1, 1], "the numbers of ImageNet, in order of name"
+    first, second = record(place(tmp_path / "out")).image, record(place(tmp_path / "again")).image
+    assert first == second
+    assert first["classification_top1"].n == 3
+    assert first["fid"].n == 4
+    assert first["fid"].mean is not None
 
 
 def colorbench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
