@@ -1,17 +1,17 @@
 """What a board says to people: headings, cells and the sentences below it."""
 
 from bench.board import Board, Cell, Entry
+from bench.scoring.frechet import LEAST_FOR_FID
 from bench.scoring.metrics import METRICS, Metric
 from bench.sheet import Sheet, SheetLine
 
 MISSING = "—"
-FEWEST_FOR_FID = 2048
 GROUPS = (
-    "Methods of one tie group cannot be told apart from its first picture by picture: Wilcoxon signed-rank tests, "
+    "Methods of one tie group cannot be told apart from its first: sign-flip tests of the mean difference over images, "
     "false discovery rate 5 % over all pairs."
 )
 TO_TRUTH = "( ): the mean less that of the true pictures; nearest to zero is best."
-FEW_FOR_FID = f"FID of fewer than {FEWEST_FOR_FID} pictures is biased: compare it within this table only."
+FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
 
 
 def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
@@ -48,7 +48,7 @@ def captions(board: Board, *, interval: bool = True) -> list[str]:
         lines.append(f"Ranks are not significance: {'see' if interval else 'a wider terminal shows'} the intervals.")
     if any(cell.difference is not None for entry in board.entries for cell in entry.scores.values()):
         lines.append(TO_TRUTH)
-    if any(0 < entry.scores["fid"].n < FEWEST_FOR_FID for entry in board.entries if "fid" in entry.scores):
+    if any(0 < entry.scores["fid"].n < LEAST_FOR_FID for entry in board.entries if "fid" in entry.scores):
         lines.append(FEW_FOR_FID)
     if any(entry.detector == "annotations" for entry in board.entries):
         lines.append("Boxes of annotations are the annotators' own: an oracle that no user has.")

@@ -37,6 +37,7 @@ def to_document(compared: MethodComparison) -> dict[str, Any]:
         "low": found.low,
         "high": found.high,
         "p_value": found.p_value,
+        "rank_p_value": found.rank_p_value,
         "win_rate": compared.win_rate,
         "above": [_image(image) for image in compared.above],
         "below": [_image(image) for image in compared.below],
@@ -102,7 +103,8 @@ def summary(compared: MethodComparison) -> list[str]:
         f"A  {compared.a.name}: {_number(compared.means[0], metric)}",
         f"B  {compared.b.name}: {_number(compared.means[1], metric)}",
         f"A - B, mean over {over}: {_number(found.mean, metric, '+')}{_interval(found.low, found.high, metric)}",
-        f"p-value: {_p_value(found.p_value)} (Wilcoxon signed-rank test over images, of this pair alone)",
+        f"p-value of the mean: {_p_value(found.p_value)} (sign-flip test over images, of this pair alone)",
+        f"p-value of the ranks: {_p_value(found.rank_p_value)} (Wilcoxon signed-rank test over images)",
     ]
     if compared.win_rate is not None:
         lines.append(f"Win rate: A is better on {100 * compared.win_rate:.1f} % of the images; equal ones count half")

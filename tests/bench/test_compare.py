@@ -54,7 +54,7 @@ def test_numbers_are_scipys(tmp_path: Path, finish: Finish) -> None:
     assert document["b"]["mean"] == pytest.approx(np.mean(list(other.values())))
     assert document["difference"] == pytest.approx(np.mean(differences))
     assert (document["low"], document["high"]) == pytest.approx(bootstrap_interval(differences))
-    assert document["p_value"] == pytest.approx(stats.wilcoxon(differences).pvalue)
+    assert document["rank_p_value"] == pytest.approx(stats.wilcoxon(differences).pvalue)
     assert document["win_rate"] == np.mean(np.array(differences) > 0)
     assert document["notes"] == []
     ordered = sorted(PICTURES, key=lambda key: one[key] - other[key])
@@ -135,7 +135,7 @@ def test_without_a_common_picture_nothing_is_known(tmp_path: Path, finish: Finis
     found = compare_methods(tmp_path, "one", "other")
     document = to_document(found)
     assert {document[key] for key in ("difference", "low", "high", "p_value", "win_rate")} == {None}
-    assert "p-value: not known" in printed(found)
+    assert "p-value of the mean: not known" in printed(found)
 
 
 def test_a_mean_against_most_pictures_is_pointed_out(tmp_path: Path, finish: Finish) -> None:
@@ -150,7 +150,7 @@ def test_a_p_value_too_small_for_a_number_is_not_called_zero(
     for method in ("one", "other"):
         finish(table({"a": 20.0, "b": 21.0}), method=method)
     monkeypatch.setattr("bench.statistics.signed_rank_p", lambda differences: 0.0)
-    assert "p-value: below 1e-300 (Wilcoxon" in summary(compare_methods(tmp_path, "one", "other"))[3]
+    assert "p-value of the ranks: below 1e-300 (Wilcoxon" in summary(compare_methods(tmp_path, "one", "other"))[4]
 
 
 def test_a_detector_need_be_named_only_where_there_are_several(tmp_path: Path, finish: Finish) -> None:

@@ -1,16 +1,22 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from bench import statistics
 from bench.statistics import (
+    Floats,
     bootstrap_interval,
     bootstrap_intervals,
     control_false_discoveries,
     paired_difference,
+    sign_flip_ps,
     signed_rank_p,
     tie_groups,
 )
+
+PERMUTATION_TEST: Any = stats.permutation_test
 
 
 def test_the_interval_of_a_mean_is_scipys() -> None:
@@ -103,7 +109,8 @@ def test_a_difference_of_pictures_is_described_as_scipy_would() -> None:
     assert (found.pictures, found.values) == (41, 41)
     assert found.mean == pytest.approx(differences.mean(), abs=1e-15)
     assert (found.low, found.high) == bootstrap_interval(differences)
-    assert found.p_value == stats.wilcoxon(differences).pvalue
+    assert found.rank_p_value == stats.wilcoxon(differences).pvalue
+    assert found.p_value == pytest.approx(turned_p(differences), abs=0.01)
     assert found.above == (differences > 0).mean()
 
 
@@ -119,13 +126,14 @@ def test_instances_are_tested_by_the_mean_of_their_picture() -> None:
     assert (found.pictures, found.values) == (len(names), 200)
     assert found.mean == pytest.approx(differences.mean(), abs=1e-15)
     assert (found.low, found.high) == pytest.approx(bootstrap_interval(sums, counts), abs=1e-12)
-    assert found.p_value == pytest.approx(stats.wilcoxon(means).pvalue, rel=1e-12)
+    assert found.rank_p_value == pytest.approx(stats.wilcoxon(means).pvalue, rel=1e-12)
+    assert found.p_value == pytest.approx(turned_p(np.array(sums)), abs=0.01)
 
 
 def test_equal_pictures_count_half_and_are_not_tested() -> None:
     found = paired_difference([0.0, 0.0, 1.0, 2.0, 3.0, -0.5, 4.0, 5.0, 6.0, 7.0], np.arange(10))
     assert found.above == (7 + 2 / 2) / 10
-    assert found.p_value == stats.wilcoxon([1.0, 2.0, 3.0, -0.5, 4.0, 5.0, 6.0, 7.0]).pvalue
+    assert found.rank_p_value == stats.wilcoxon([1.0, 2.0, 3.0, -0.5, 4.0, 5.0, 6.0, 7.0]).pvalue
 
 
 def test_few_or_equal_pictures_prove_nothing() -> None:
@@ -158,6 +166,52 @@ def test_false_discoveries_are_controlled_by_the_rule_of_the_paper() -> None:
     assert control_false_discoveries([None]) == [None]
 
 
+@pytest.mark.parametrize("n", [2, 5, 13])
+def test_the_test_of_the_mean_goes_through_all_signs_of_few_pictures_as_scipy_does(n: int) -> None:
+    differences = np.random.default_rng(n).normal(0.4, 1, n)
+    padded = np.r_[differences, 0.0, 0.0]
+    expected = PERMUTATION_TEST(
+        (differences,), lambda values, axis: np.abs(values.mean(axis)), permutation_type="samples",
+        n_resamples=np.inf, alternative="greater", vectorized=True,
+    ).pvalue  # fmt: skip
+    assert sign_flip_ps(padded[:, None]) == [pytest.approx(expected, abs=1e-12)]
+
+
+def test_the_test_of_the_mean_asks_what_its_interval_asks() -> None:
+    skewed = np.r_[np.full(60, 0.2), np.full(20, -3.0)]
+    found = paired_difference(skewed, np.arange(80))
+    assert found.high is not None
+    assert found.high < 0, "the mean is below zero, though most pictures are above it"
+    assert found.p_value is not None
+    assert found.p_value < 0.01
+    assert found.above == 0.75
+
+
+def test_no_order_and_no_company_changes_the_test_of_a_mean() -> None:
+    random = np.random.default_rng(15)
+    sums = random.normal(0.2, 1, (60, 3))
+    found = sign_flip_ps(sums)
+    assert sign_flip_ps(sums[:, ::-1]) == found[::-1]
+    assert sign_flip_ps(sums[:, 1:2]) == found[1:2]
+    assert sign_flip_ps(np.zeros((20, 1))) == [1.0]
+    assert sign_flip_ps(np.ones((40, 1))) == [pytest.approx(1 / 10_001)]
+
+
+def test_means_of_no_difference_are_rarely_told_apart() -> None:
+    random = np.random.default_rng(16)
+    found = np.array(sign_flip_ps(random.normal(size=(50, 400)), draws=999))
+    assert 0.02 <= np.mean(found <= 0.05) <= 0.08
+
+
+def turned_p(differences: Floats) -> float:
+    """Return SciPy's p-value of signs drawn otherwise."""
+    found = PERMUTATION_TEST(
+        (differences,), lambda values, axis: np.abs(values.mean(axis)), permutation_type="samples",
+        n_resamples=20_000, alternative="greater", vectorized=True, rng=np.random.default_rng(1),
+    )  # fmt: skip
+    return float(found.pvalue)
+
+
 def test_groups_are_those_of_a_plain_loop() -> None:
     random = np.random.default_rng(12)
     pictures = np.repeat(np.arange(25), 2)
@@ -166,8 +220,8 @@ def test_groups_are_those_of_a_plain_loop() -> None:
     p_values = {}
     for one in range(6):
         for two in range(one + 1, 6):
-            means = [(scores[pictures == each, one] - scores[pictures == each, two]).mean() for each in range(25)]
-            p_values[one, two] = stats.wilcoxon(means).pvalue
+            sums = [(scores[pictures == each, one] - scores[pictures == each, two]).sum() for each in range(25)]
+            p_values[one, two] = turned_p(np.array(sums))
     adjusted = dict(zip(p_values, stats.false_discovery_control(list(p_values.values())), strict=True))
     expected, opener = [1], 0
     for method in range(1, 6):
