@@ -273,10 +273,6 @@ def _pair_ps(scores: Floats, pictures: NDArray[np.intp], pairs: Sequence[tuple[i
         return [None] * len(pairs)
     differences = np.column_stack([scores[:, one] - scores[:, two] for one, two in pairs])
     both = ~np.isnan(differences)
-    sums = np.column_stack(
-        [
-            np.bincount(pictures, weights=np.where(both[:, place], differences[:, place], 0))
-            for place in range(len(pairs))
-        ]
-    )
+    known = np.where(both, differences, 0)
+    sums = np.column_stack([np.bincount(pictures, weights=column) for column in known.T]).astype(np.float64)
     return [p if both[:, place].any() else None for place, p in enumerate(sign_flip_ps(sums))]
