@@ -230,14 +230,18 @@ def status(folder: Annotated[Path, typer.Argument(help="Output folder of a run."
 
 @app.command()
 def score(
-    pred_dir: Annotated[Path, typer.Argument(help="Folder of coloured pictures.")],
-    truth_dir: Annotated[Path, typer.Argument(help="Folder of the true pictures, with the same relative names.")],
+    pred_dir: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of coloured pictures.")],
+    truth_dir: Annotated[
+        Path, typer.Argument(metavar="TRUTH_DIR", help="Folder of the true pictures, with the same relative names.")
+    ],
     name: Annotated[str | None, typer.Option(help="In tables; the name of PRED_DIR if left out.")] = None,
     instances: Annotated[
         Path | None, typer.Option(help="COCO JSON of the true pictures, file names relative to TRUTH_DIR.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="What is done to pictures before they are compared.")] = "native-v1",
-    metrics: Annotated[str | None, typer.Option(help="Ids with commas between them; see `list metrics`.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Ids with commas between them, see `list metrics`; those of a run if left out.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="Name of the true pictures: runs on them share a table.")] = "folder",
     partial: Annotated[
         bool, typer.Option("--partial", help="Score the pairs that match where not all do; never ranked.")
