@@ -166,8 +166,8 @@ def auc_rebalanced(comparison: Comparison, regions: Sequence[Region]) -> list[fl
     """Return the same with each pixel weighted by the inverse prior of its true colour.
 
     Convention:
-        Weights are divided out within each region, and a set's score is the mean of its pictures; papers take all
-        pixels of a set together, where one picture of rare colours counts for many.
+        Weights are divided out within each region, and a set's score is the mean of its pictures; with all pixels of
+        a set together one picture of rare colours would count for many.
     """
     sums = comparison.weighted_areas.sums([comparison.place(region) for region in regions])
     return [100 * join(*each[:2]) / (PERFECT_AREA * join(*each[2:])) for each in sums]

@@ -213,8 +213,8 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
         "ssim_gray": "EdgeConnect's SSIM looks at grey pictures, through a window of 51: take ssim",
         "ssim_225": "CT2's SSIM has a data range of 225, by a slip: take ssim",
         "auc_pooled": (
-            "papers take all pixels of a set together, and some the mean of 151 shares for the area: take auc, whose set "
-            "mean is over pictures"
+            "all pixels of a set in one curve, or the mean of 151 shares for the area, are other numbers: take auc, "
+            "whose set mean is over pictures"
         ),
         "auc_prior_probs": (
             "the authors' prior_probs.npy is no prior of photos, it comes of 0 to 255 given to what wants 0 to 1: take "
