@@ -14,7 +14,7 @@ from bench import catalog
 from bench.build import build_method, lend_photos
 from bench.detection import detect_files, failures
 from bench.errors import MissingError, UsageError
-from bench.files import writing
+from bench.files import path_below
 from bench.progress import progress, say
 from bench.scoring.evaluator import save_picture
 from bench.suite import DetectorChoice
@@ -83,8 +83,7 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
             else:
                 batch = Collate(None, reading.crop_size)([sample]).gray
                 picture = colorize_one(model, batch, sample.rgb, wish.method, published)
-                with writing(out):
-                    save_picture(picture, out / f"{sample.key}.png")
+                save_picture(picture, path_below(out, sample.key, ".png"))
             advance()
     say(f"{len(photos) - failed} pictures in {out}")
     return failed

@@ -271,11 +271,11 @@ class Share:
             make_trainer(self.request, callbacks, self.rank).test(self.method, datamodule=self.data, verbose=False)
         except CommandError:
             raise
-        except OSError as error:
-            raise CommandError(
-                f"{self.request.title}: cannot go on: {error}; nothing that was finished is lost"
-            ) from error
         except (Exception, SystemExit) as error:
+            if isinstance(error, OSError) and not self.evaluator.in_flight:
+                raise CommandError(
+                    f"{self.request.title}: cannot go on: {error}; nothing that was finished is lost"
+                ) from error
             if not self.evaluator.in_flight or isinstance(error.__context__, KeyboardInterrupt):
                 raise  # Lightning turns Ctrl-C into SystemExit
             return error

@@ -7,7 +7,7 @@ from PIL import Image
 
 from bench.build import build_data
 from bench.catalog import Tree
-from bench.files import path_below
+from bench.files import path_below, writing
 from bench.progress import progress
 from bench.suite import Suite
 from datamodules.images import ImageError
@@ -40,6 +40,7 @@ def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
                 picture = PROTOCOLS[suite.protocol].apply(Image.fromarray(source.read(photo.key)))
             except ImageError:
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            gray_of(picture).save(path_below(folder, photo.key, ".gray.png"))
-            picture.save(path)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                gray_of(picture).save(path_below(folder, photo.key, ".gray.png"))
+                picture.save(path)

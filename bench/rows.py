@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, model_validator
 
 from bench.errors import CommandError
-from bench.files import append_whole, atomic_write, sync_folder
+from bench.files import append_whole, atomic_write, sync_folder, writing
 from bench.locks import PATIENCE, Lock
 from bench.tables import table_to_csv
 
@@ -152,9 +152,14 @@ class RowStore:
             self.flush()
 
     def flush(self) -> None:
-        """Let all rows reach the disk."""
+        """Let all rows reach the disk.
+
+        Raises:
+            CommandError: The disk does not take them.
+        """
         if self._unsynced:
-            os.fsync(self._file)
+            with writing(self.path):
+                os.fsync(self._file)
         self._unsynced, self._synced_at = 0, time.monotonic()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.files import path_below
+from bench.files import path_below, writing
 from bench.rows import Row, RowStore, Status
 from bench.scoring.features import FeatureStore
 from bench.scoring.scorer import Picture, Scorer
@@ -151,9 +151,14 @@ class Evaluator(pl.Callback):
 
 
 def save_picture(picture: Tensor, path: Path) -> None:
-    """Write (3, H, W) uint8 as PNG; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(path)
+    """Write (3, H, W) uint8 as PNG; makes its folder.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(path)
 
 
 def shorten_reason(reason: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bench.errors import CommandError
 from bench.rows import InstanceRow, Row, RowError, RowStore, read_rows, write_images_csv, write_instances_csv
 from bench.tables import read_table
 
@@ -202,3 +203,14 @@ def test_tables_are_the_same_for_rows_in_any_order(tmp_path: Path) -> None:
     for table in ("images.csv", "instances.csv"):
         assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "two" / table).read_bytes()
     assert read_table(tmp_path / "one/instances.csv")[0]["category"] == "=1+2"
+
+
+def test_a_disk_that_takes_rows_but_does_not_keep_them_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RowStore(tmp_path, RUN) as store:
+        store.append(make_row("a"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+            with pytest.raises(CommandError, match=r"rows\.rank0\.jsonl cannot be written: Input/output error"):
+                store.flush()

@@ -54,6 +54,7 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
     "complex numbers": (lambda chroma: chroma.to(torch.complex64), "error-method"),
     "an error": (fail(KeyError("a\nb")), "error-method"),
     "an error without words": (fail(ValueError()), "error-method"),
+    "an error of the system": (fail(FileNotFoundError(2, "No such file", "/home/jane/model.bin")), "error-method"),
     "an error that is no error": (fail(StopIteration()), "error-method"),
     "no memory on the GPU": (fail(torch.OutOfMemoryError("CUDA out of memory")), "error-memory"),
     "no memory": (fail(MemoryError()), "error-memory"),
