@@ -29,6 +29,8 @@ Task = tuple[Work, frozenset[str]]
 COMMAND = (sys.executable, "-P", "-m", "bench.worker")
 MOST_CRASHES = 5
 """Crashes in a row, without a finished picture between them, after which a run is left."""
+MOST_EMPTY_HANDED = 2
+"""The same where the process had no picture in its hands: it loaded weights, or read the next pictures."""
 
 STOPS = {status: number for number in (signal.SIGINT, signal.SIGTERM) for status in (-number, 128 + number)}
 """Exit statuses of a process that somebody stopped, which says nothing about the method."""
@@ -191,16 +193,15 @@ class Member:
     def _judge(self, left: Sequence[str], reason: str, advance: Callable[[int], None]) -> None:
         """Find out which picture a crash is to be laid to, or leave the run."""
         self.crashes += 1
-        if not left:
-            self._give_up(f"{reason} with no picture in its hands")
-        elif self.crashes >= MOST_CRASHES:
-            self._give_up(f"{reason}, for the {self.crashes}th time in a row, last on {', '.join(left)}")
+        hands = ", ".join(left) or "no picture in its hands"
+        if self.crashes >= (MOST_CRASHES if left else MOST_EMPTY_HANDED):
+            self._give_up(f"{reason}, {self.crashes} times in a row, last on {hands}")
         elif len(left) == 1 and left[0] in self.suspects:
             self._blame(left[0], reason)
             advance(1)
         else:
             self.suspects = tuple(dict.fromkeys([*self.suspects, *left]))
-            say(f"{self.request.title}: process {self.rank} {reason} on {', '.join(left)}; trying again, one by one")
+            say(f"{self.request.title}: process {self.rank} {reason} on {hands}; trying again, one by one")
 
     def _blame(self, key: str, reason: str) -> None:
         request = self.request
