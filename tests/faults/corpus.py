@@ -202,9 +202,8 @@ def modes() -> Iterator[Hostile]:
     yield Hostile("mode-rgba.png", write(data("PNG", whole.convert("RGBA"))), OK, "alpha over white", size=size)
     yield Hostile("mode-lab.tif", write(data("TIFF", whole.convert("LAB"))), OK, "L*a*b*", size=size)
     yield Hostile("mode-16.png", write(data("PNG", Image.fromarray(deep))), GRAY, "16 bits, divided by 257", size=size)
-    yield Hostile(
-        "mode-48.png", write(png(2, 2, stream=(b"\0" + b"\x40\0\x80\0\xc0\0" * 2) * 2, depth=16)), OK, "16-bit colour"
-    )
+    wide = png(2, 2, stream=(b"\0" + b"\x40\0\x80\0\xc0\0" * 2) * 2, depth=16)
+    yield Hostile("mode-48.png", write(wide), OK, "16-bit colour", size=(2, 2))
     yield Hostile("mode-f.tif", write(data("TIFF", whole.convert("F"))), DECODE, "floating point has no agreed range")
     huge = Image.fromarray(np.full((HEIGHT, WIDTH), 2**20, dtype=np.int32))
     yield Hostile("mode-i.tif", write(data("TIFF", huge)), DECODE, "32-bit integers have no agreed range")

@@ -20,10 +20,12 @@ from bench.prepare import Options, open_source
 from bench.rows import Row, read_rows
 from bench.runner import run
 from bench.suite import DetectorChoice, parse_suite
+from bench.tables import read_table
 from datamodules.boxfile import read_boxes
 
 Content = dict[str, Any]
 WIDTH, HEIGHT = 48, 40
+EVIL = "=cmd() <img src=x onerror=alert(1)> | `x` \x1b[31m"
 BOX = [4.0, 4.0, 24.0, 20.0]
 
 
@@ -136,7 +138,12 @@ ODD: dict[str, tuple[Content, str, int, int]] = {
     "a negative area": (box(area=-1.0), "ok", 1, 0),
     "no area": (box(area=None), "ok", 1, 0),
     "a category that is not listed": (box(category_id=99), "ok", 1, 0),
-    "a category of a hostile name": (coco(categories=[{"id": 18, "name": "=cmd() <img src=x onerror=a>"}]), "ok", 1, 0),
+    "a category of a hostile name": (
+        {**box(category_id=19), "categories": [{"id": 19, "name": EVIL}]},
+        "ok",
+        1,
+        0,
+    ),
     "regions that are none": (box(segmentation=[["a"], None, {"counts": -1}]), "ok", 1, 0),
     "another size": (image(width=WIDTH + 1), "error-size", 0, 0),
     "sides exchanged": (image(width=HEIGHT, height=WIDTH), "error-size", 0, 0),
@@ -182,6 +189,12 @@ def test_odd_boxes_are_scored_or_left_out_and_counted(photos: Path, tmp_path: Pa
     assert dict(zip(ODD, found, strict=False)) == {name: entry[1:] for name, entry in ODD.items()}
     assert {rows[name.removesuffix(".png")].status for name in MISSING} == {"error-decode"}
     assert len(rows) == len(ODD) + len(MISSING)
+    for page in ("report.html", "leaderboard.html"):
+        assert "<img src=x" not in (tmp_path / "out" / page).read_text()
+    table = tmp_path / "out/runs/coco/gray--none--s0/instances.csv"
+    assert "'=cmd() <img" in table.read_text()
+    assert EVIL in {line["category"] for line in read_table(table)}
+    assert read_table(table.with_name("breakdown.csv"))
 
 
 def test_pictures_that_are_all_missing_are_named_once(photos: Path, tmp_path: Path) -> None:
