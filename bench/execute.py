@@ -188,7 +188,8 @@ def execute(
     reset_peak_memory()
     method = load_method(request)
     data = load_data(request, method, rank, world, done)
-    with RowStore(request.folder, request.run_id, rank) as store, open_features(request, rank) as features:
+    place = request.folder, request.run_id, rank
+    with RowStore(*place) as store, open_features(*place, request.metrics) as features:
         evaluator = make_evaluator(request, store, features, data, advance)
         began = time.monotonic()
         with quiet_lightning():
@@ -198,10 +199,12 @@ def execute(
         return Effort(len(evaluator.finished), time.monotonic() - began, peak_memory_mb())
 
 
-def open_features(request: Request, rank: int) -> AbstractContextManager[FeatureStore | None]:
+def open_features(
+    folder: Path, run_id: str, rank: int, metrics: Sequence[str]
+) -> AbstractContextManager[FeatureStore | None]:
     """Return the store of what metrics of the whole set need; without such a metric there is none."""
-    if any(METRICS[metric].of_set for metric in request.metrics):
-        return FeatureStore(request.folder, request.run_id, rank)
+    if any(METRICS[metric].of_set for metric in metrics):
+        return FeatureStore(folder, run_id, rank)
     return nullcontext()
 
 

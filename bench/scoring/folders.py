@@ -247,7 +247,8 @@ def score_share(
         categories=reader.truth.categories,
         networks=find_networks(request.metrics)[0].to(device),
     )
-    with RowStore(request.folder, request.run_id, rank) as store, open_features(request, rank) as features:
+    place = request.folder, request.run_id, rank
+    with RowStore(*place) as store, open_features(*place, request.metrics) as features:
         began = time.monotonic()
         share = FolderShare(request, reader, scorer, device, store, features, set(done), advance)
         for batch in (*((key,) for key in singly), *request.batches[rank::world]):
