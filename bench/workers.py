@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import Any
 
+import torch
+
 from bench.errors import CommandError
 from bench.execute import Effort
 from bench.interrupt import Interrupted
@@ -77,10 +79,9 @@ class Member:
     def start(self) -> None:
         """Start a process on what is left to do."""
         self.in_hand, self.missing, self.silent = (), 0, False
-        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.world))}
         self.process = subprocess.Popen(  # noqa: S603
             COMMAND,
-            env=threads | dict(os.environ),
+            env=_threads() | dict(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -219,6 +220,14 @@ class Member:
             )
         )
         self.suspects, self.crashes = (), 0
+
+
+def _threads() -> dict[str, str]:
+    """Return the settings that give a process as many threads as this one has, also where all together have too many.
+
+    The last bits of a convolution on a CPU hang on the number of threads, and scores must not on that of processes.
+    """
+    return {"OMP_NUM_THREADS": str(torch.get_num_threads()), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _order(task: Task, done: Sequence[str], singly: Sequence[str]) -> dict[str, Any]:

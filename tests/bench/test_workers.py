@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench import workers
 from bench.errors import CommandError
@@ -24,6 +25,8 @@ import json, os, pathlib, signal, sys, time
 
 orders = json.loads(sys.stdin.readline())
 here = pathlib.Path(__file__).parent
+with (here / "threads").open("a") as file:
+    file.write(os.environ["OMP_NUM_THREADS"] + "\\n")
 plan = json.loads((here / "plan.json").read_text())
 
 def say(**answer):
@@ -109,6 +112,14 @@ def test_every_picture_is_done_once(processes: int, plan: Plan, tmp_path: Path) 
     assert statuses(tmp_path / "one") == fine()
     assert list(statuses(tmp_path / "two")) == list("cdefgh")
     assert efforts == [Effort(8, 1.0, 2.0), Effort(6, 1.0, 2.0)]
+
+
+def test_threads_do_not_hang_on_processes(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN's convolutions differ in their last bits between one thread and two."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    plan({})
+    execute_in_processes([task(tmp_path / "one")], 3)
+    assert (tmp_path / "threads").read_text().split() == [str(torch.get_num_threads())] * 3
 
 
 @pytest.mark.parametrize("processes", [1, 2])
