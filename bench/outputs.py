@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from bench.breakdown import write_breakdown
+from bench.catalog import read_yaml
 from bench.errors import UsageError
 from bench.files import atomic_write, remove_torn
 from bench.locks import Lock
 from bench.record import RunRecord
 from bench.rows import Row, read_rows, write_images_csv, write_instances_csv
 from bench.scoring.metrics import row_columns
-from bench.status import PlannedRun
+from bench.status import PlannedRun, read_plan_file
 
 
 @contextmanager
@@ -48,11 +50,13 @@ def check_writable(out: Path) -> None:
 
 
 def write_plan(runs: Iterable[PlannedRun], out: Path) -> None:
-    """Add runs to `plan.json`, from which `status` knows what is to come."""
-    path = out / "plan.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    entries = {entry["folder"]: entry for entry in before} | {run.folder: run.model_dump() for run in runs}
-    atomic_write(path, json.dumps({"runs": list(entries.values())}, indent=1) + "\n")
+    """Add runs to `plan.json`, from which `status` knows what is to come.
+
+    Raises:
+        CommandError: The plan that is there cannot be read.
+    """
+    entries = {run.folder: run.model_dump() for run in (*read_plan_file(out), *runs)}
+    atomic_write(out / "plan.json", json.dumps({"runs": list(entries.values())}, indent=1) + "\n")
 
 
 def write_results(
@@ -86,15 +90,17 @@ def refuse_other_run(folder: Path, run_id: str, config: str) -> None:
         config: content of its `config.yaml`.
 
     Raises:
-        UsageError: Names what differs.
+        UsageError: Names what differs, or a `config.yaml` that cannot be read.
     """
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), yaml.safe_load(config)
-    if before.get("expected", {}).get("run") == run_id:
+    before, now = read_yaml(path), yaml.safe_load(config)
+    expected = before.get("expected")
+    stood = expected if isinstance(expected, dict) else {}
+    if stood.get("run") == run_id:
         return
-    changed = sorted({*_differing(before, now), *_differing(before.get("expected", {}), now["expected"])})
+    changed = sorted({*_differing(before, now), *_differing(stood, now["expected"])})
     raise UsageError(
         f"{folder} holds another run: {', '.join(changed) or 'settings'} changed; give another --out, or delete that "
         "folder"
@@ -115,5 +121,8 @@ def config_digest(folder: Path) -> str:
 def _same_rows(path: Path, record: RunRecord) -> bool:
     if not path.is_file():
         return False
-    before = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        before = RunRecord.model_validate_json(path.read_bytes())
+    except ValidationError:  # a broken record is written anew
+        return False
     return before.digests == record.digests and before.run_id == record.run_id

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -71,7 +71,7 @@ def read_plan_file(out: Path) -> list[PlannedRun]:
         planned = list(Plan.model_validate(json.loads(path.read_text(encoding="utf-8"))).runs)
         for run in planned:
             path_below(out, run.folder)
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CommandError(f"{path} is no plan ({reason}); `colorbench run` writes it anew") from error
     return planned
