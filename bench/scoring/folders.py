@@ -1,8 +1,7 @@
 """One process's share of a folder of predictions: read pairs of pictures, score them, append a row each."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -208,17 +207,6 @@ def is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread: convolutions sum in another order with more, and a share of a machine has fewer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def score_share(
     request: FolderRequest,
     rank: int,
@@ -260,7 +248,7 @@ def score_share(
         networks=find_networks(request.metrics)[0].to(device),
     )
     place = request.folder, request.run_id, rank
-    with RowStore(*place) as store, open_features(*place, request.metrics) as features, one_thread():
+    with RowStore(*place) as store, open_features(*place, request.metrics) as features:
         began = time.monotonic()
         share = FolderShare(request, reader, scorer, device, store, features, set(done), advance)
         for batch in (*((key,) for key in singly), *request.batches[rank::world]):

@@ -438,23 +438,6 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(
     assert contents(place(folders / "out")) == unbroken
 
 
-def test_networks_see_pictures_with_one_thread(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, threads = Scorer.score, set()
-
-    def counted(self: Any, *arguments: Any) -> Any:
-        threads.add(torch.get_num_threads())
-        return real(self, *arguments)
-
-    monkeypatch.setattr(Scorer, "score", counted)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert submit(folders) == 0
-        assert (threads, torch.get_num_threads()) == ({1}, 3)
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_without_enough_memory_pictures_are_scored_one_by_one(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Scorer.score
 
