@@ -122,14 +122,21 @@ class Scorer:
         return {name: score(comparison, regions) for name, score in PIXEL_METRICS.items() if name in wanted}
 
     def _score_lpips(self, comparison: Comparison, boxes: Sequence[Region]) -> dict[str, list[float | None]]:
-        """Return the distances of all pictures, then of all cut-outs, which go through a network together."""
-        pairs = [(comparison.prediction, comparison.truth)]
-        cutouts = [_cut_all(pictures, boxes) for pictures in pairs[0]] if self.networks.lpips and boxes else []
+        """Return the distances of all pictures, then of all cut-outs; those of a picture go through a network together.
+
+        With other pictures beside it, or cut-outs of others, the last bits of a distance would hang on how pictures
+        are dealt out to processes.
+        """
+        pair = (comparison.prediction, comparison.truth)
+        pictures = range(len(comparison.truth)) if min(comparison.size) >= LEAST_SIDE else ()
+        own = [[box for box in boxes if box.index == index] for index in range(len(comparison.truth))]
+        cutouts = [[_cut_all(side, some) for side in pair] for some in own if some] if self.networks.lpips else []
         values: dict[str, list[float | None]] = {}
         for metric, network in self.networks.lpips.items():
-            large = min(comparison.size) >= LEAST_SIDE
-            images = lpips_values(network, *pairs[0]).tolist() if large else [None] * len(comparison.truth)
-            values[metric] = [*images, *(lpips_values(network, *cutouts).tolist() if cutouts else [])]
+            images = [lpips_values(network, *(side[index : index + 1] for side in pair)).item() for index in pictures]
+            missing: list[float | None] = [None] * (len(comparison.truth) - len(images))
+            instances = [value for sides in cutouts for value in lpips_values(network, *sides).tolist()]
+            values[metric] = [*images, *missing, *instances]
         return values
 
     def _score_classes(self, comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, list[float | None]]:
