@@ -132,7 +132,7 @@ class PhotoDataset(Dataset[Sample | Failure]):
     def usable(self, found: Sample | Failure) -> bool:
         """Tell whether a photo is fit for training; warn of a broken one."""
         if isinstance(found, Failure):
-            warnings.warn(f"left out of training: {found.key}: {found.reason}", stacklevel=2)
+            warnings.warn(f"left out of training: {found.key!r}: {found.reason}", stacklevel=2)
             return False
         return len(found.boxes) > 0 or not self.reading.with_box
 

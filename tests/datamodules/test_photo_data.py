@@ -276,7 +276,7 @@ def test_broken_training_photos_are_replaced(root: Path) -> None:
     broken = train.photos[3].key
     (root / "train2017" / f"{broken}.png").write_bytes(b"no picture")
     loader = data.train_dataloader()
-    with pytest.warns(UserWarning, match=f"left out of training: {broken}: ") as caught:
+    with pytest.warns(UserWarning, match=f"left out of training: '{broken}': ") as caught:
         (batch,) = batches(loader, 0)
     assert len(caught) == 1
     assert len(batch) == 9
