@@ -155,7 +155,7 @@ def test_the_command_line_survives_the_corpus(corpus: ModuleType, alone: Any, tm
     check_files(out, [str(tmp_path), "/home", socket.gethostname()])
     good = sum(entry.status in {"ok", "gray-truth"} for entry in entries)
     assert sum(path.is_file() for path in (out / RUN / "images").rglob("*.png")) == good
-    for command in ("status", "leaderboard", "report"):
+    for command in ("status", "leaderboard", "report", "verify"):
         again = alone(command, "out")
         assert (again.returncode, "Traceback" in again.stderr) == (0, False), again.stderr
     outside = {path.name for path in tmp_path.glob("outside-*")}
