@@ -95,7 +95,7 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         **({} if torch.cuda.is_available() else {"num_workers": 0}),
     )
     data.shard = (rank, world)
-    data.skip = done
+    data.done = done
     return data
 
 
@@ -190,13 +190,13 @@ def execute(
     data = load_data(request, method, rank, world, done)
     place = request.folder, request.run_id, rank
     with RowStore(*place) as store, open_features(*place, request.metrics) as features:
-        evaluator = make_evaluator(request, store, features, data, advance)
+        evaluator = make_evaluator(request, store, features, data, done, advance)
         began = time.monotonic()
         with quiet_lightning():
-            share = Share(request, method, data, evaluator, Announcement(begin), rank, done)
+            share = Share(request, method, data, evaluator, Announcement(begin), rank)
             share.try_singly(singly)
             share.score()
-        return Effort(len(evaluator.finished), time.monotonic() - began, peak_memory_mb())
+        return Effort(evaluator.written, time.monotonic() - began, peak_memory_mb())
 
 
 def open_features(
@@ -213,6 +213,7 @@ def make_evaluator(
     store: RowStore,
     features: FeatureStore | None,
     data: PhotoDataModule,
+    done: frozenset[str],
     advance: Callable[[int], object],
 ) -> Evaluator:
     """Return the callback that turns chroma into rows."""
@@ -231,6 +232,7 @@ def make_evaluator(
         store,
         scorer,
         features=features,
+        done=done,
         labels=imagenet_labels(source.classes),
         images_dir=request.folder / "images" if request.save_images else None,
         progress=advance,
@@ -247,12 +249,11 @@ class Share:
     evaluator: Evaluator
     announcement: Announcement
     rank: int
-    done: frozenset[str]
 
     def score(self) -> None:
         """Score all pictures that have no row yet."""
-        while (error := self.test(self.done | self.evaluator.finished)) is not None:
-            batch = self.evaluator.in_flight
+        while (error := self.test()) is not None:
+            batch = self.evaluator.batch
             if len(batch) > 1:
                 say(f"{self.request.title}: {describe(error)} on a batch of {len(batch)}; trying its pictures singly")
                 self.try_singly(batch)
@@ -260,15 +261,18 @@ class Share:
                 self.give_up(batch, error)
 
     def try_singly(self, keys: Sequence[str]) -> None:
-        """Score pictures one by one."""
-        everything = frozenset(self.evaluator.scorer.truths)
+        """Score pictures one by one, but for those that have their row."""
         for key in keys:
-            error = self.test(everything - {key}) if key not in self.evaluator.finished else None
-            self.give_up([key], error)
+            if key not in self.evaluator.finished:
+                self.give_up([key], self.test(key))
 
-    def test(self, skip: frozenset[str]) -> Exception | SystemExit | None:
-        """Let Lightning's test loop go through all pictures but `skip`; return what the method failed with."""
-        self.data.skip = skip
+    def test(self, alone: str | None = None) -> Exception | SystemExit | None:
+        """Let Lightning's test loop go through all batches that are not done, or through a single picture.
+
+        Returns:
+            What the method failed with.
+        """
+        self.data.done, self.data.alone = self.evaluator.finished, alone
         callbacks = (self.announcement, self.evaluator)
         try:
             make_trainer(self.request, callbacks, self.rank).test(self.method, datamodule=self.data, verbose=False)

@@ -17,7 +17,7 @@ from datamodules.loaders import TrainingLoader
 from datamodules.photo_dataset import BoxChoice, Collate, PhotoDataset, Reading, Sample
 from datamodules.photos import Photo, PhotoSource
 from datamodules.protocol import PROTOCOLS, Protocol
-from datamodules.samplers import EpochSampler, ShardSampler
+from datamodules.samplers import EpochSampler, ShardSampler, deal_batches
 from datamodules.types import Failure
 
 Split = Literal["train", "val", "test"]
@@ -59,8 +59,10 @@ class PhotoDataModule(pl.LightningDataModule):
 
     Attributes:
         shard: (rank, world) of the test and predict loaders. (0, 1) leaves it to the trainer, if there is one.
-        skip: keys that the test and predict loaders leave out. Photos are dealt out to the ranks before that, so that
-            ranks which know of different finished photos neither repeat nor lose one.
+        done: keys of photos whose batches the test and predict loaders leave out, if there is nothing else in them.
+            Batches are dealt out to the ranks before that, so that ranks which know of different finished photos
+            neither repeat nor lose one.
+        alone: key of the only photo that these loaders read, on every rank; None for all.
     """
 
     def __init__(
@@ -110,7 +112,8 @@ class PhotoDataModule(pl.LightningDataModule):
         self.limit = limit
         self.cache = cache
         self.shard = (0, 1)
-        self.skip: frozenset[str] = frozenset()
+        self.done: frozenset[str] = frozenset()
+        self.alone: str | None = None
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._kept: dict[tuple[Split, Reading], PhotoDataset] = {}
         self._box_files: dict[str, BoxFile] = {}
@@ -147,19 +150,25 @@ class PhotoDataModule(pl.LightningDataModule):
         return DataLoader(dataset, self.batch_size, sampler=order, collate_fn=collate, **self.loader_settings())
 
     def test_dataloader(self) -> Loader:
-        """Return the test photos that are not in `skip`, each on one rank."""
+        """Return the test photos that are to be read, each on one rank."""
         source = self.source("test")
         if source is None:
             raise ValueError(f"{type(self).__name__} has no test photos")
         photos = source.photos[: self.limit]
         reading = replace(self.reading(self.protocol, self.eval_box_choice), hinting=self.hinting)
         dataset = PhotoDataset(source, photos, reading, self.box_file(photos))
-        rank, world = self.ranks() if self.shard == (0, 1) else self.shard
-        order = ShardSampler([p for p in range(rank, len(photos), world) if photos[p].key not in self.skip])
         size = 1 if self.protocol.size is None else self.eval_batch_size
+        order = ShardSampler(self.test_positions([photo.key for photo in photos], size))
         collate = self.collate(dataset)
         # Lightning rebuilds the loader to predict, and gives it the batch size by name.
         return DataLoader(dataset, batch_size=size, sampler=order, collate_fn=collate, **self.loader_settings())
+
+    def test_positions(self, keys: Sequence[str], size: int) -> list[int]:
+        """Return the positions of the test photos that this rank reads, in batches of `size`."""
+        if self.alone is not None:
+            return [keys.index(self.alone)]
+        rank, world = self.ranks() if self.shard == (0, 1) else self.shard
+        return deal_batches(keys, size, rank, world, self.done)
 
     def predict_dataloader(self) -> Loader:
         """Return the test photos."""

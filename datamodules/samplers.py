@@ -4,7 +4,7 @@ Both are `DistributedSampler`s, which Lightning leaves as they are, whatever its
 yield (epoch, position), so that what a dataset draws depends on the epoch without any state shared between workers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -56,3 +56,27 @@ class ShardSampler(DistributedSampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter([(0, position) for position in self.positions])
+
+
+def deal_batches(keys: Sequence[str], size: int, rank: int, world: int, done: Collection[str] = ()) -> list[int]:
+    """Return the positions of one rank's photos, in batches that are the same whatever the number of ranks.
+
+    The last bits of a network's answer may hang on the other photos of a batch. So batches follow from the list alone
+    and are dealt out whole; one of which some photos are done is read whole again.
+
+    Args:
+        keys: of all photos, in order.
+        size: photos of a batch; the last one of all may have fewer.
+        rank: of this process.
+        world: number of processes.
+        done: keys of photos that need not be read; batches of nothing else are left out.
+
+    Returns:
+        Positions of whole batches, one after the other.
+
+    Examples:
+        >>> deal_batches("abcdefg", 2, 1, 2), deal_batches("abcdefg", 2, 0, 2, {"a", "b", "e"})
+        ([2, 3, 6], [4, 5])
+    """
+    batches = [range(start, min(start + size, len(keys))) for start in range(0, len(keys), size)[rank::world]]
+    return [position for batch in batches if any(keys[each] not in done for each in batch) for position in batch]

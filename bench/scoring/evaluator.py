@@ -36,15 +36,21 @@ class Evaluator(pl.Callback):
     """Score every picture of a test run and append its row; nothing is accumulated or sent between processes.
 
     A picture is in `in_flight` from the moment its batch is handed to the method until its row is written, and in
-    `finished` from then on. A caller that catches a method's error names those pictures to `fail` and goes on.
+    `finished` from then on; one that is finished gets no second row. A caller that catches a method's error names the
+    pictures to `fail` and goes on.
 
     Args:
         store: that takes the rows of this process.
         scorer: that makes them.
         features: that takes what a metric of the whole set needs of each picture; None where there is none.
+        done: pictures that have their row already.
         labels: the ImageNet class of each label of the data, -1 for none.
         images_dir: where predictions are saved as `<key>.png`; None saves none.
         progress: called with how many more pictures are done.
+
+    Attributes:
+        batch: the pictures that the method was given last.
+        written: how many rows this evaluator has written.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Evaluator(pl.Callback):
         scorer: Scorer,
         *,
         features: FeatureStore | None = None,
+        done: frozenset[str] = frozenset(),
         labels: Sequence[int] = (),
         images_dir: Path | None = None,
         progress: Callable[[int], object] | None = None,
@@ -63,12 +70,14 @@ class Evaluator(pl.Callback):
         self.labels = labels
         self.images_dir = images_dir
         self.progress = progress
+        self.batch: tuple[str, ...] = ()
         self.in_flight: tuple[str, ...] = ()
-        self._finished: set[str] = set()
+        self.written = 0
+        self._finished = set(done)
 
     @property
     def finished(self) -> frozenset[str]:
-        """Pictures whose row this evaluator has written."""
+        """Pictures that have their row."""
         return frozenset(self._finished)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -79,7 +88,8 @@ class Evaluator(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Note which pictures are in the method's hands; write the rows of those that could not be read."""
-        self.in_flight = batch.gray.key
+        self.batch = batch.gray.key
+        self.in_flight = tuple(key for key in self.batch if key not in self._finished)
         for failure in batch.failures:
             self.fail([failure.key], failure.status, failure.reason)
 
@@ -101,7 +111,7 @@ class Evaluator(pl.Callback):
         self.store.flush()
 
     def score(self, chroma: object, batch: ColorBatch) -> None:
-        """Write the rows of a batch from the answer of a method, whatever it is."""
+        """Write the rows that a batch still lacks from the answer of a method, whatever it is."""
         wanted = batch.chroma.shape
         if not isinstance(chroma, Tensor) or chroma.shape != wanted or not chroma.is_floating_point():
             given = f"{chroma.dtype} {tuple(chroma.shape)}" if isinstance(chroma, Tensor) else type(chroma).__name__
@@ -111,15 +121,16 @@ class Evaluator(pl.Callback):
         unusable = [key for key, usable in zip(batch.gray.key, sound.tolist(), strict=True) if not usable]
         reason = f"the method's chroma has values that are not finite, or beyond {LARGEST_CHROMA:.0f}"
         self.fail(unusable, "error-nonfinite", reason)
-        kept = sound.nonzero().flatten()
-        if len(kept):
-            prediction = lab_to_rgb8(batch.gray.light[kept], chroma[kept])
-            self._write_scored(prediction, batch, kept.tolist())
+        kept = sound.nonzero().flatten().tolist()
+        if kept:
+            self._write_scored(lab_to_rgb8(batch.gray.light[kept], chroma[kept]), batch, kept)
 
     def fail(self, keys: Iterable[str], status: Status | str, reason: str) -> None:
-        """Write an error row for each picture; the reason loses paths and all but its first line."""
+        """Write an error row for each picture that has none; the reason loses paths and all but its first line."""
         message = shorten_reason(reason)
         for key in keys:
+            if key in self._finished:
+                continue
             row = {"run_id": self.store.run_id, "image": key, "status": status, "message": message}
             self._append(Row.model_validate(row))
 
@@ -127,15 +138,18 @@ class Evaluator(pl.Callback):
         self.store.append(row)
         self.in_flight = tuple(key for key in self.in_flight if key != row.image)
         self._finished.add(row.image)
+        self.written += 1
         if self.progress is not None:
             self.progress(1)
 
-    def _write_scored(self, prediction: Tensor, batch: ColorBatch, kept: Sequence[int]) -> None:
+    def _write_scored(self, prediction: Tensor, batch: ColorBatch, kept: list[int]) -> None:
         pictures = [self._picture(batch, place) for place in kept]
-        scored = self.scorer.score(prediction, batch.rgb[list(kept)], pictures)
+        scored = self.scorer.score(prediction, batch.rgb[kept], pictures)
         if self.features is not None:
-            scored.keep_features(self.features)
+            scored.keep_features(self.features, self._finished)
         for index, row in enumerate(scored.rows):
+            if row.image in self._finished:
+                continue
             if self.images_dir is not None:
                 save_picture(prediction[index], path_below(self.images_dir, row.image, ".png"))
             self._append(row)

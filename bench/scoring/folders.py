@@ -166,7 +166,7 @@ class FolderShare:
                 self.score_pairs([pair])
         else:
             if self.features is not None:
-                scored.keep_features(self.features)
+                scored.keep_features(self.features, self.finished)
             for row in scored.rows:
                 self.append(row)
 

@@ -1,6 +1,6 @@
 """From 8-bit predictions beside their truths to rows: the one place where pictures and instances are scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -43,11 +43,12 @@ class Scored:
     rows: tuple[Row, ...]
     features: tuple[Tensor, Tensor] | None
 
-    def keep_features(self, store: FeatureStore) -> None:
-        """Let the features of all pictures reach the disk, which their rows promise."""
+    def keep_features(self, store: FeatureStore, done: Collection[str] = ()) -> None:
+        """Let the features of all pictures that are not done reach the disk, which their rows promise."""
         prediction, truth = (features.cpu().numpy() for features in self.features or ())
         for index, row in enumerate(self.rows):
-            store.append(row.image, prediction[index], truth[index])
+            if row.image not in done:
+                store.append(row.image, prediction[index], truth[index])
         store.flush()
 
 
@@ -122,21 +123,18 @@ class Scorer:
         return {name: score(comparison, regions) for name, score in PIXEL_METRICS.items() if name in wanted}
 
     def _score_lpips(self, comparison: Comparison, boxes: Sequence[Region]) -> dict[str, list[float | None]]:
-        """Return the distances of all pictures, then of all cut-outs; those of a picture go through a network together.
+        """Return the distances of all pictures, then of all cut-outs, which go through a network together.
 
-        With other pictures beside it, or cut-outs of others, the last bits of a distance would hang on how pictures
-        are dealt out to processes.
+        The last bits of a distance hang on what else is in a batch, which is why the batches of a run follow from its
+        pictures alone.
         """
         pair = (comparison.prediction, comparison.truth)
-        pictures = range(len(comparison.truth)) if min(comparison.size) >= LEAST_SIDE else ()
-        own = [[box for box in boxes if box.index == index] for index in range(len(comparison.truth))]
-        cutouts = [[_cut_all(side, some) for side in pair] for some in own if some] if self.networks.lpips else []
+        cutouts = [_cut_all(pictures, boxes) for pictures in pair] if self.networks.lpips and boxes else []
         values: dict[str, list[float | None]] = {}
         for metric, network in self.networks.lpips.items():
-            images = [lpips_values(network, *(side[index : index + 1] for side in pair)).item() for index in pictures]
-            missing: list[float | None] = [None] * (len(comparison.truth) - len(images))
-            instances = [value for sides in cutouts for value in lpips_values(network, *sides).tolist()]
-            values[metric] = [*images, *missing, *instances]
+            large = min(comparison.size) >= LEAST_SIDE
+            images = lpips_values(network, *pair).tolist() if large else [None] * len(comparison.truth)
+            values[metric] = [*images, *(lpips_values(network, *cutouts).tolist() if cutouts else [])]
         return values
 
     def _score_classes(self, comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, list[float | None]]:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -17,7 +19,7 @@ from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.mixture import MixtureDataModule
 from datamodules.photo_data import PhotoDataModule
-from datamodules.samplers import EpochSampler, ShardSampler
+from datamodules.samplers import EpochSampler, ShardSampler, deal_batches
 from datamodules.sources.synthetic import mask_to_bbox
 from datamodules.synthetic import SyntheticDataModule
 from datamodules.types import ColorBatch
@@ -163,13 +165,25 @@ def test_broken_test_photos_are_failures(root: Path) -> None:
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
-def test_each_photo_comes_once_over_all_ranks(root: Path, world: int) -> None:
-    keys = []
+def test_each_photo_comes_once_over_all_ranks_in_the_same_batches(root: Path, world: int) -> None:
+    found = []
     for rank in range(world):
         data = CocoDataModule(root, eval_batch_size=2)
-        data.shard, data.skip = (rank, world), frozenset({"03"})
-        keys += seen(batches(data.test_dataloader()))
-    assert sorted(keys) == ["00", "01", "02", "04"]
+        data.shard = (rank, world)
+        found += [batch.gray.key for batch in batches(data.test_dataloader())]
+    assert sorted(found) == [("00", "01"), ("02", "03"), ("04",)]
+
+
+def test_a_batch_of_which_a_photo_is_done_is_read_whole(root: Path) -> None:
+    data = CocoDataModule(root, eval_batch_size=2)
+    data.done = frozenset({"00", "01", "03"})
+    assert [batch.gray.key for batch in batches(data.test_dataloader())] == [("02", "03"), ("04",)]
+
+
+def test_one_photo_comes_alone_on_every_rank(root: Path) -> None:
+    data = CocoDataModule(root, eval_batch_size=2)
+    data.shard, data.alone = (1, 2), "02"
+    assert [batch.gray.key for batch in batches(data.test_dataloader())] == [("02",)]
 
 
 def test_limit_takes_the_first_by_name(root: Path) -> None:
@@ -322,11 +336,21 @@ def test_unshuffled_sampler_ignores_the_epoch() -> None:
 
 def test_ranks_that_know_of_different_finished_photos_lose_none(root: Path) -> None:
     keys = []
-    for rank, skip in enumerate([frozenset({"00"}), frozenset({"00", "01"})]):
-        data = CocoDataModule(root)
-        data.shard, data.skip = (rank, 2), skip
+    for rank, done in enumerate([frozenset({"00"}), frozenset({"00", "01"})]):
+        data = CocoDataModule(root, eval_batch_size=1)
+        data.shard, data.done = (rank, 2), done
         keys += seen(batches(data.test_dataloader()))
     assert sorted(keys) == ["02", "03", "04"]
+
+
+@given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 5), st.sets(st.integers(0, 40)))
+def test_batches_are_the_same_however_they_are_dealt_out(count: int, size: int, world: int, done: set[int]) -> None:
+    keys = [str(position) for position in range(count)]
+    finished = {str(position) for position in done}
+    shares = [deal_batches(keys, size, rank, world, finished) for rank in range(world)]
+    found = [tuple(share[start : start + size]) for share in shares for start in range(0, len(share), size)]
+    whole = [tuple(range(start, min(start + size, count))) for start in range(0, count, size)]
+    assert sorted(found) == [batch for batch in whole if not finished.issuperset(map(str, batch))]
 
 
 class Recorder(pl.LightningModule):
