@@ -5,6 +5,7 @@ only at windows that lie fully inside, so a box's score is that of its cut-out.
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -78,13 +79,13 @@ def _ssim_blocks(ours: Tensor, theirs: Tensor) -> Tensor:
     and where d is 0 the quotient is exactly 1.
     """
     height, width = ours.shape[1:]
-    sides = (_block_side(height - WINDOW + 1), _block_side(width - WINDOW + 1))
-    maps = torch.zeros(4, *sides, dtype=torch.float64, device=ours.device)
+    lines, columns = _block_side(height - WINDOW + 1), _block_side(width - WINDOW + 1)
+    maps = torch.zeros(lines, 4, columns, dtype=torch.float64, device=ours.device)
     total = torch.zeros((), dtype=torch.float64, device=ours.device)
     for x, y in zip(ours, theirs, strict=True):
-        maps[0, :height, :width] = x + y
-        maps[1, :height, :width] = x - y
-        torch.mul(maps[:2], maps[:2], out=maps[2:])
+        maps[:height, 0, :width] = x + y
+        maps[:height, 1, :width] = x - y
+        torch.mul(maps[:, :2], maps[:, :2], out=maps[:, 2:])
         blurred = blur_blocks(maps)
         squared_means = blurred[:2] * blurred[:2]
         variances = blurred[2:].sub_(squared_means)
@@ -105,27 +106,27 @@ def blur_blocks(maps: Tensor) -> Tensor:
     """Return the Gaussian mean of each full window, by products with a band matrix: lines first, then columns.
 
     In float64, because E[x²] - E[x]² cancels: in float32 a flat channel beside a noisy one is off by more than 1e-5.
-    `conv2d` is quick in float32 only.
+    `conv2d` is quick in float32 only. The maps lie side by side, so that one product takes the lines of all of them.
 
     Args:
-        maps: (K, H, W) float64, contiguous, sides of whole blocks.
+        maps: (H, K, W) float64, contiguous, sides of whole blocks.
 
     Returns:
         (K, columns / BLOCK, lines, BLOCK) float64: windows in blocks of columns.
     """
-    count, height, width = maps.shape
+    height, count, width = maps.shape
     lines, columns = (height - WINDOW + 1) // BLOCK, (width - WINDOW + 1) // BLOCK
     band = _band(maps.device)
-    halfway = maps.new_empty(lines, BLOCK, width)
+    rows = maps.flatten(1).unfold(0, BLOCK + WINDOW - 1, BLOCK).transpose(1, 2)
+    halfway = torch.bmm(band.expand(lines, -1, -1), rows).view(lines * BLOCK, count, width)
     blurred = maps.new_empty(count, columns, lines * BLOCK, BLOCK)
-    for each, out in zip(maps, blurred, strict=True):
-        rows = each.unfold(0, BLOCK + WINDOW - 1, BLOCK).transpose(1, 2)
-        torch.bmm(band.expand(lines, -1, -1), rows, out=halfway)
-        blocks = halfway.flatten(0, 1).unfold(1, BLOCK + WINDOW - 1, BLOCK).transpose(0, 1)
+    for each, out in zip(halfway.unbind(1), blurred, strict=True):
+        blocks = each.unfold(1, BLOCK + WINDOW - 1, BLOCK).transpose(0, 1)
         torch.bmm(blocks, band.t().expand(columns, -1, -1), out=out)
     return blurred
 
 
+@cache
 def _band(device: torch.device) -> Tensor:
     """Return the matrix that filters BLOCK windows, (BLOCK, BLOCK + 10)."""
     weights = torch.tensor(WEIGHTS, dtype=torch.float64, device=device)
