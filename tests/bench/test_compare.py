@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from bench import cli
+from bench.commands.results import compare
 from bench.compare import compare_methods
 from bench.compare_text import notes, print_comparison, summary, to_document
 from bench.errors import CommandError, MissingError, UsageError
@@ -222,10 +222,10 @@ def test_the_command_prints_one_document_or_a_text(
 ) -> None:
     finish(table({"\x1b[31ma": 20.0, "b": 21.0}), method="gray")
     finish(table({"\x1b[31ma": 22.0, "b": 20.0}), method="other")
-    cli.compare(tmp_path, "other", "gray", as_json=True)
+    compare(tmp_path, "other", "gray", as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert (document["difference"], document["win_rate"], document["metric"]) == (0.5, 0.5, "psnr")
-    cli.compare(tmp_path, "other", "gray")
+    compare(tmp_path, "other", "gray")
     text = capsys.readouterr().out
     assert "A - B, mean over 2 images: +0.50 [-1.00, +2.00] (95 % bootstrap interval over images)" in text
     assert "Win rate: A is better on 50.0 % of the images" in text

@@ -1,0 +1,125 @@
+"""Commands on finished and stopped runs: what is done, whether it holds, who is better."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.options import (
+    AsJson,
+    Level,
+    give,
+    print_json,
+)
+
+
+class Format(StrEnum):
+    """Format of a leaderboard."""
+
+    terminal = "terminal"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    html = "html"
+
+
+class Parts(StrEnum):
+    """What parts the scores of a run."""
+
+    category = "category"
+    size = "size"
+    instances = "instances"
+
+
+def status(folder: Annotated[Path, typer.Argument(help="Output folder of a run.")], as_json: AsJson = False) -> None:
+    """Show what is done, what is left and what failed."""
+    from bench.status import print_status, read_status
+
+    if as_json:
+        print_json(read_status(folder))
+    else:
+        print_status(folder)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Read the data anew, too; relative paths start from here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute digests, tables, scores and leaderboards from the rows, and name everything that does not hold."""
+    from bench.verify import as_plain, print_findings
+    from bench.verify import verify as verify_folder
+
+    runs, findings = verify_folder(folder, data_root)
+    if as_json:
+        print_json(as_plain(runs, findings))
+    else:
+        print_findings(runs, findings)
+    if findings:
+        raise typer.Exit(1)
+
+
+def leaderboard(
+    folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
+    format: Annotated[Format | None, typer.Option("--format", help="That of --out's suffix if left out.")] = None,
+    level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
+    sort: Annotated[str | None, typer.Option(help="The metric that ranks; psnr if left out.")] = None,
+    by: Annotated[Parts | None, typer.Option("--by", help="Show the scores of parts, method by method.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
+) -> None:
+    """Rank the methods of one or more runs."""
+    from bench.breakdown_board import print_breakdowns, render_breakdowns
+    from bench.leaderboard import format_of, print_leaderboards, render
+    from bench.ranking import LEVELS
+    from bench.scoring.metrics import find_metric
+
+    if sort is not None:
+        find_metric(sort)
+    levels = [each for each in LEVELS if level is None or each == level.value]
+    form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
+    if out is not None or form != Format.terminal.value:
+        text = (
+            render_breakdowns(folders, form, by.value, levels=levels, sort=sort)
+            if by
+            else render(folders, form, levels=levels, sort=sort)
+        )
+        give(text, out)
+    elif by:
+        print_breakdowns(folders, by.value, levels=levels, sort=sort)
+    else:
+        print_leaderboards(folders, levels=levels, sort=sort)
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A method's name, or METHOD--DETECTOR.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    metric: Annotated[str, typer.Option(help="By which they are compared.")] = "psnr",
+    level: Annotated[Level, typer.Option(help="Whole pictures or instances.")] = Level.image,
+    dataset: Annotated[str | None, typer.Option(help="May be left out where there is one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two methods picture by picture: difference, interval, p-value, win rate, where they differ most."""
+    from bench.compare import compare_methods
+    from bench.compare_text import print_comparison, to_document
+    from bench.scoring.metrics import find_metric
+
+    find_metric(metric)
+    compared = compare_methods(folder, a, b, metric=metric, level=level.value, dataset=dataset)
+    if as_json:
+        print_json(to_document(compared))
+    else:
+        print_comparison(compared)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the folder if left out.")] = None,
+) -> None:
+    """Write one page with tables and pictures that opens without a network."""
+    from bench.report.page import write_report
+
+    typer.echo(str(write_report(folder, out)))
