@@ -15,6 +15,13 @@ def device_name() -> str:
     return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else "cpu"
 
 
+def device_of(rank: int) -> torch.device:
+    """Return what a process works on: a GPU, shared where there are more processes than GPUs, or the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", rank % torch.cuda.device_count())
+
+
 def reset_peak_memory() -> None:
     """Let `peak_memory_mb` count from now on; on a CPU this is possible on Linux only."""
     if torch.cuda.is_available():

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.build import build_data, build_method
 from bench.catalog import Tree
-from bench.device import peak_memory_mb, reset_peak_memory
+from bench.device import device_of, peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
+from bench.portion import Portion
 from bench.progress import say
 from bench.rows import RowStore, Status
 from bench.scoring.classification import imagenet_labels
@@ -78,7 +79,7 @@ def load_method(request: Request) -> Colorizer:
     return method.eval()
 
 
-def load_data(request: Request, method: Colorizer, rank: int, world: int, done: frozenset[str]) -> PhotoDataModule:
+def load_data(request: Request, method: Colorizer, portion: Portion) -> PhotoDataModule:
     """Build the datamodule for this process's share of the pictures that are still to be done."""
     data = build_data(
         request.data,
@@ -94,8 +95,8 @@ def load_data(request: Request, method: Colorizer, rank: int, world: int, done: 
         seed=request.seed,
         **({} if torch.cuda.is_available() else {"num_workers": 0}),
     )
-    data.shard = (rank, world)
-    data.done = done
+    data.shard = (portion.rank, portion.world)
+    data.done = portion.done
     return data
 
 
@@ -128,10 +129,10 @@ class Announcement(pl.Callback):
 
 def make_trainer(request: Request, callbacks: Sequence[pl.Callback], rank: int) -> pl.Trainer:
     """Return a trainer for one process and one device, without logger or checkpoints."""
-    cuda = torch.cuda.is_available()
+    device = device_of(rank)
     return pl.Trainer(
-        accelerator="cuda" if cuda else "cpu",
-        devices=[rank % torch.cuda.device_count()] if cuda else 1,
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
         precision="bf16-mixed" if request.precision == "bf16" else "32-true",
         callbacks=list(callbacks),
         logger=False,
@@ -158,43 +159,25 @@ class Effort:
     peak_memory_mb: float
 
 
-def execute(
-    request: Request,
-    rank: int,
-    world: int,
-    done: frozenset[str],
-    advance: Callable[[int], object],
-    *,
-    begin: Callable[[Sequence[str]], object] = len,
-    singly: Sequence[str] = (),
-) -> Effort:
-    """Compute and append the rows of this process's share.
+def execute(request: Request, portion: Portion) -> Effort:
+    """Compute and append the rows of a process's portion.
 
     A method that fails on a batch is tried again picture by picture; a picture on which it still fails becomes an error
     row, and the run goes on.
-
-    Args:
-        request: the run.
-        rank: of this process.
-        world: number of processes.
-        done: pictures that have their row already.
-        advance: called with how many more pictures are done.
-        begin: called with the pictures that the method is about to get.
-        singly: pictures that it gets first, one by one.
 
     Raises:
         CommandError: Rows or pictures cannot be written.
     """
     reset_peak_memory()
     method = load_method(request)
-    data = load_data(request, method, rank, world, done)
-    place = request.folder, request.run_id, rank
+    data = load_data(request, method, portion)
+    place = request.folder, request.run_id, portion.rank
     with RowStore(*place) as store, open_features(*place, request.metrics) as features:
-        evaluator = make_evaluator(request, store, features, data, done, advance)
+        evaluator = make_evaluator(request, store, features, data, portion)
         began = time.monotonic()
         with quiet_lightning():
-            share = Share(request, method, data, evaluator, Announcement(begin), rank)
-            share.try_singly(singly)
+            share = Share(request, method, data, evaluator, Announcement(portion.begin), portion.rank)
+            share.try_singly(portion.singly)
             share.score()
         return Effort(evaluator.written, time.monotonic() - began, peak_memory_mb())
 
@@ -213,8 +196,7 @@ def make_evaluator(
     store: RowStore,
     features: FeatureStore | None,
     data: PhotoDataModule,
-    done: frozenset[str],
-    advance: Callable[[int], object],
+    portion: Portion,
 ) -> Evaluator:
     """Return the callback that turns chroma into rows."""
     source = data.source("test")
@@ -232,10 +214,10 @@ def make_evaluator(
         store,
         scorer,
         features=features,
-        done=done,
+        done=portion.done,
         labels=imagenet_labels(source.classes),
         images_dir=request.folder / "images" if request.save_images else None,
-        progress=advance,
+        progress=portion.advance,
     )
 
 

@@ -11,6 +11,7 @@ from bench.leaderboard import write_leaderboards
 from bench.outputs import config_digest, working_in, write_plan, write_results
 from bench.pictures import save_pictures
 from bench.plan import plan
+from bench.portion import Portion
 from bench.prepare import Job, Options, check_unchanged, prepare
 from bench.progress import progress, say
 from bench.record import RunRecord, build_record
@@ -95,7 +96,7 @@ def compute(
 
 def _execute_here(work: Work, done: frozenset[str]) -> Effort:
     with progress(work.title, work.total - len(done)) as advance:
-        return do_work(work, 0, 1, done, advance)
+        return do_work(work, Portion(done=done, advance=advance))
 
 
 def _finished(job: Job) -> Iterable[str]:

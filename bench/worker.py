@@ -79,17 +79,18 @@ def main() -> None:
 def _execute(
     channel: Channel, rank: int, world: int, request: dict[str, Any], done: Sequence[str], singly: Sequence[str]
 ) -> None:
+    from bench.portion import Portion
     from bench.work import do_work, read_work
 
-    effort = do_work(
-        read_work(request),
+    portion = Portion(
         rank,
         world,
         frozenset(done),
-        lambda count: channel.say("rows", count),
+        advance=lambda count: channel.say("rows", count),
         begin=lambda keys: channel.say("begin", list(keys)),
         singly=singly,
     )
+    effort = do_work(read_work(request), portion)
     channel.say("effort", asdict(effort))
 
 

@@ -12,10 +12,11 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from bench.device import peak_memory_mb, reset_peak_memory
+from bench.device import device_of, peak_memory_mb, reset_peak_memory
 from bench.errors import CommandError
 from bench.execute import Effort, open_features
 from bench.pairs import fits
+from bench.portion import Portion
 from bench.rows import Row, RowStore
 from bench.scoring.classification import imagenet_labels
 from bench.scoring.evaluator import shorten_reason
@@ -207,38 +208,18 @@ def is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def score_share(
-    request: FolderRequest,
-    rank: int,
-    world: int,
-    done: frozenset[str],
-    advance: Callable[[int], object],
-    *,
-    begin: Callable[[Sequence[str]], object] = len,
-    singly: Sequence[str] = (),
-) -> Effort:
-    """Score this process's share of the batches.
+def score_share(request: FolderRequest, portion: Portion) -> Effort:
+    """Score a process's portion of the batches.
 
     A batch of which some pictures have their row is scored whole again, so that every number is the one that an
     unbroken run gives.
-
-    Args:
-        request: what is scored.
-        rank: of this process.
-        world: number of processes.
-        done: pictures that have their row already.
-        advance: called with how many more pictures are done.
-        begin: called with the pictures that are about to be read.
-        singly: pictures that are scored first, one by one.
 
     Raises:
         CommandError: Rows cannot be written, or a picture failed and the request is strict.
     """
     reset_peak_memory()
     reader = PairReader(request)
-    device = (
-        torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
-    )
+    device = device_of(portion.rank)
     scorer = Scorer(
         run_id=request.run_id,
         protocol=reader.protocol,
@@ -247,13 +228,13 @@ def score_share(
         categories=reader.truth.categories,
         networks=find_networks(request.metrics)[0].to(device),
     )
-    place = request.folder, request.run_id, rank
+    place = request.folder, request.run_id, portion.rank
     with RowStore(*place) as store, open_features(*place, request.metrics) as features:
         began = time.monotonic()
-        share = FolderShare(request, reader, scorer, device, store, features, set(done), advance)
-        for batch in (*((key,) for key in singly), *request.batches[rank::world]):
+        share = FolderShare(request, reader, scorer, device, store, features, set(portion.done), portion.advance)
+        for batch in (*((key,) for key in portion.singly), *request.batches[portion.rank :: portion.world]):
             left = [key for key in batch if key not in share.finished]
             if left:
-                begin(left)
+                portion.begin(left)
                 share.score(batch)
         return Effort(share.written, time.monotonic() - began, peak_memory_mb())

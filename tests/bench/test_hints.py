@@ -15,6 +15,7 @@ from bench.errors import UsageError
 from bench.execute import load_data, load_method
 from bench.manifest import save_weights
 from bench.plan import Places, plan
+from bench.portion import Portion
 from bench.prepare import Options, prepare
 from bench.runner import run
 from bench.suite import MethodChoice, Suite, parse_suite
@@ -96,7 +97,7 @@ def test_seeds_share_their_settings_and_other_hints_do_not(weights: Path, tmp_pa
 def test_the_method_gets_a_guide_and_no_other_color(weights: Path, tmp_path: Path) -> None:
     given = suite(weights, 0, 10)
     for job in prepare(given, plan(given), options(tmp_path)):
-        batches = list(load_data(job.request, load_method(job.request), 0, 1, frozenset()).test_dataloader())
+        batches = list(load_data(job.request, load_method(job.request), Portion()).test_dataloader())
         hinted = [batch.gray.guide is not None for batch in batches]
         assert hinted == [job.request.hints > 0] * 3
 

@@ -29,6 +29,7 @@ from bench.execute import Effort
 from bench.files import remove_torn
 from bench.leaderboard import write_leaderboards
 from bench.plan import Places
+from bench.portion import Portion
 from bench.prepare import Options
 from bench.provenance import sources_digest
 from bench.record import RunRecord
@@ -73,7 +74,7 @@ def work_in_turn(tasks: Sequence[Task], processes: int, timeout: float | None) -
     efforts = []
     for request, done in tasks:
         for rank in range(processes):
-            do_work(request, rank, processes, done, int)
+            do_work(request, Portion(rank, processes, done))
         efforts.append(Effort(0, 1.0, 1.0))
     return efforts
 

@@ -25,6 +25,7 @@ from bench.errors import CommandError, MissingError, UsageError
 from bench.execute import Effort
 from bench.interrupt import Interrupted
 from bench.plan import Places
+from bench.portion import Portion
 from bench.prepare import Options
 from bench.record import RunRecord
 from bench.rows import RowStore, read_rows
@@ -389,7 +390,7 @@ def in_turn(tasks: Sequence[Any], processes: int, timeout: float | None = None) 
     for request, done in tasks:
         for rank in range(processes):
             sent = json.loads(json.dumps(request.model_dump(mode="json")))
-            efforts.append(do_work(read_work(sent), rank, processes, done, lambda _: None))
+            efforts.append(do_work(read_work(sent), Portion(rank, processes, done)))
     return efforts[-1:]
 
 
