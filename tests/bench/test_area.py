@@ -1,10 +1,15 @@
 """Sums over boxes against plain sums, in numbers as large as scores need."""
 
+import itertools
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.scoring.area import AreaTable, count_units, join, split
+from bench.scoring.area import LIMB_BITS, AreaTable, count_units, join, split
+from bench.scoring.colour import ciede2000_map, lab_of
+from bench.scoring.comparison import DIFFERENCE_BITS, SSIM_BITS
+from datamodules.images import MAX_PIXELS
 
 edges = st.tuples(st.integers(0, 19), st.integers(0, 13), st.integers(1, 20), st.integers(1, 14))
 
@@ -48,3 +53,16 @@ def test_large_counts_are_summed_in_two_parts() -> None:
 def test_units_are_rounded_half_to_even() -> None:
     assert count_units(torch.tensor([0.5, 1.5, -0.25, 0.3], dtype=torch.float64), 0).tolist() == [0, 2, 0, 0]
     assert count_units(torch.tensor([0.625], dtype=torch.float64), 36).tolist() == [5 * 2**33]
+
+
+def test_sums_over_the_largest_picture_stay_within_64_bits() -> None:
+    similarity, difference = 3 << SSIM_BITS, 120 << DIFFERENCE_BITS  # CIEDE2000 of two 8-bit colours is below 120
+    high, distance = 2 ** (60 - LIMB_BITS), 1 << 57
+    assert max(similarity, difference, high, distance >> LIMB_BITS) * MAX_PIXELS < 2**63
+
+
+def test_the_largest_colour_difference_is_what_the_bound_says() -> None:
+    corners = torch.tensor(list(itertools.product((0, 255), repeat=3)), dtype=torch.uint8)
+    first = corners.repeat_interleave(8, 0).T.reshape(1, 3, 8, 8)
+    second = corners.repeat(8, 1).T.reshape(1, 3, 8, 8)
+    assert 100 <= ciede2000_map(lab_of(first), lab_of(second)).max().item() < 120
