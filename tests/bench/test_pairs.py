@@ -87,6 +87,7 @@ def test_which_sizes_can_be_compared(given: tuple[int, int], native: bool, squar
 
 
 def test_other_sizes_are_named_with_both(tmp_path: Path) -> None:
+    """F26: no option resizes predictions. How to do it is a choice that changes scores; protocols have one."""
     for name, size in {"a": (6, 4), "b": (4, 6), "c": (256, 256)}.items():
         paint(tmp_path / "ours" / f"{name}.png", size)
         paint(tmp_path / "theirs" / f"{name}.png")

@@ -98,6 +98,7 @@ def test_without_git_there_is_no_commit(checkout: Path, monkeypatch: pytest.Monk
 
 
 def test_versions_name_packages_and_nothing_of_the_machine() -> None:
+    """F56: there is no option that writes more."""
     versions = package_versions()
     assert {"python", "torch", "pytorch-lightning", "numpy", "pillow"} <= set(versions)
     assert all(re.fullmatch(r"[\w.+!-]+", version) for version in versions.values())

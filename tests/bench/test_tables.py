@@ -12,6 +12,7 @@ from bench.tables import escape_text, format_cell, read_table, unescape_text, wr
 
 @pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@a", "\ta", "\ra"])
 def test_what_a_spreadsheet_would_run_is_escaped(text: str) -> None:
+    """F54: there is no option that writes cells raw. Reading back restores them."""
     assert escape_text(text) == f"'{text}"
     assert unescape_text(f"'{text}") == text
 
