@@ -131,7 +131,7 @@ def test_a_file_cut_anywhere_loses_one_row_at_most(length: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("damage", [b"\0" * 40, b"{}", b"[1]", b'{"run_id": NaN}'])
 def test_a_broken_line_in_the_middle_is_named(damage: bytes, tmp_path: Path) -> None:
-    """F13: no option mends it. The line is named, and whoever deletes it has seen it; its picture is then done again."""
+    """F13: no option mends it. The line is named, whoever deletes it has seen it, and its picture is done again."""
     path = write_rows(tmp_path, [make_row("a"), make_row("b"), make_row("c")])
     lines = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
