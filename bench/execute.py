@@ -208,7 +208,7 @@ def make_evaluator(
         metrics=request.metrics,
         truths={photo.key: photo.annotations for photo in source.photos},
         categories=source.categories,
-        networks=find_networks(request.metrics)[0],
+        networks=find_networks(request.metrics, download=False)[0],
     )
     return Evaluator(
         store,

@@ -226,7 +226,7 @@ def score_share(request: FolderRequest, portion: Portion) -> Effort:
         metrics=request.metrics,
         truths={photo.key: photo.annotations for photo in reader.truth.photos},
         categories=reader.truth.categories,
-        networks=find_networks(request.metrics)[0].to(device),
+        networks=find_networks(request.metrics, download=False)[0].to(device),
     )
     place = request.folder, request.run_id, portion.rank
     with RowStore(*place) as store, open_features(*place, request.metrics) as features:

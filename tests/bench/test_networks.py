@@ -4,8 +4,13 @@ import pytest
 import torch
 from torchvision.models import squeezenet1_1
 
+from bench import execute
+from bench.plan import Places
+from bench.prepare import Options
+from bench.runner import run
 from bench.scoring import networks
-from bench.scoring.networks import find_networks
+from bench.scoring.networks import Networks, find_networks
+from bench.suite import Suite
 from bench.weights import WeightsMissingError
 
 
@@ -25,3 +30,19 @@ def test_metrics_without_a_network_are_named_once_with_the_remedy(
     assert list(found.lpips) == ["lpips_squeeze"]
     assert kept == ("psnr", "lpips_squeeze")
     assert notices == ["lpips_vgg is left out: no weights vgg16-397923af.pth: bring them"]
+
+
+def test_a_process_of_a_run_takes_the_weights_that_were_found_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching: list[bool] = []
+
+    def find(metrics: tuple[str, ...], *, download: bool = True) -> tuple[Networks, tuple[str, ...], list[str]]:
+        fetching.append(download)
+        return Networks(), metrics, []
+
+    monkeypatch.setattr(execute, "find_networks", find)
+    dataset = {"id": "synthetic", "count": 1, "size": 32}
+    suite = {"name": "tiny", "methods": ["gray"], "datasets": [dataset], "metrics": ["psnr"]}
+    assert run(Suite.model_validate(suite), Options(tmp_path, Places(tmp_path))) == 0
+    assert fetching == [False]

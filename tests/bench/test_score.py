@@ -472,12 +472,19 @@ def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
     )
     monkeypatch.setattr(scorer, "top1", top1)
     networks = Networks(classifier=nn.Identity(), inception=nn.Identity())
+    fetching: list[bool] = []
+
+    def find(metrics: Sequence[str], *, download: bool = True) -> tuple[Networks, Sequence[str], list[str]]:
+        fetching.append(download)
+        return networks, metrics, []
+
     for module in ("bench.score", "bench.scoring.folders"):
-        monkeypatch.setattr(f"{module}.find_networks", lambda metrics, **_: (networks, metrics, []))
+        monkeypatch.setattr(f"{module}.find_networks", find)
     monkeypatch.setattr("bench.score.METRIC_FILES", {})
     monkeypatch.setattr(runner, "execute_in_processes", in_turn)
     given = ("psnr", "fid", "classification_top1")
     assert submit(tmp_path, metrics=given) == submit(tmp_path, metrics=given, devices=3, out=tmp_path / "again") == 0
+    assert fetching == [True, False, True, False, False, False], "processes take what was found before them"
     assert asked[0] == [-1, 0, 1, 1], "the numbers of ImageNet, in order of name"
     first, second = record(place(tmp_path / "out")).image, record(place(tmp_path / "again")).image
     assert first == second
