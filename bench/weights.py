@@ -9,7 +9,15 @@ from rich.table import Column, Table
 
 from bench import catalog
 from bench.checkpoints import FORMATS, checkpoint_format
-from bench.downloads import KNOWN_FILES, DownloadError, KnownFile, cache_folder, download_file, file_sha256
+from bench.downloads import (
+    KNOWN_FILES,
+    DownloadError,
+    KnownFile,
+    cache_folder,
+    download_file,
+    file_sha256,
+    is_offline,
+)
 from bench.errors import MissingError, UsageError
 from bench.manifest import (
     MANIFEST,
@@ -74,11 +82,12 @@ def find_weights(name: str | Path, *alternatives: str, download: bool = True, be
     published = next((KNOWN_FILES[one] for one in names if one in KNOWN_FILES and KNOWN_FILES[one].url), None)
     if download and published is not None:
         try:
-            say(f"fetching {published.name}")
+            if not is_offline():
+                say(f"fetching {published.name}")
             return download_file(published, cache_folder()).resolve()
         except DownloadError as error:
             failure = f"{published.name} could not be fetched: {error}"
-    raise WeightsMissingError(_missing(names, failure))
+    raise WeightsMissingError(_missing(names, beside, failure))
 
 
 def _find_local(names: Sequence[str], beside: Path | None) -> Path | None:
@@ -110,15 +119,25 @@ def _in_cache(names: Sequence[str]) -> Iterator[tuple[Path, bool]]:
             yield path, known.is_whole(path)
 
 
-def _missing(names: Sequence[str], failure: str | None) -> str:
-    folders = [f"{folder} (COLORBENCH_WEIGHTS)" for folder in weight_folders()]
-    places = ", ".join(["the path as given", *folders, "the cache"])
+def _missing(names: Sequence[str], beside: Path | None, failure: str | None) -> str:
+    places = ", ".join(_searched(names, beside))
     commands = [
         f"`colorbench weights fetch {file.name}`" for file in KNOWN_FILES.values() if file.name in names and file.url
     ]
     remedy = " or ".join([*commands, f"put {names[0]} into a folder and name that folder in COLORBENCH_WEIGHTS"])
     reason = f"; {failure}" if failure else ""
-    return f"no weights {' or '.join(names)} at {places}{reason}. What to do: {remedy}"
+    return f"no weights {' or '.join(names)} {places}{reason}. What to do: {remedy}"
+
+
+def _searched(names: Sequence[str], beside: Path | None) -> list[str]:
+    """Say in which places files are looked for; an absolute path is one by itself, and the cache has known files."""
+    if all(Path(one).expanduser().is_absolute() for one in names):
+        return ["at the path as given"]
+    bare = all(Path(one).name == one for one in names)
+    folders = [f"{folder} (COLORBENCH_WEIGHTS)" for folder in weight_folders()]
+    folders += [] if beside in {None, Path()} else [str(beside)]
+    cache = ["the cache"] if any(one in KNOWN_FILES for one in names) else []
+    return ["in the current folder" if bare else "at the path as given", *folders, *cache]
 
 
 def find_method_weights(path_or_name: str | Path | None, method: str, *, beside: Path | None = None) -> Path:

@@ -135,13 +135,34 @@ def test_other_bytes_are_refused_and_leave_nothing(
         find_weights("net.pth")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mine.pth", "no weights mine.pth in the current folder, one (COLORBENCH_WEIGHTS), suites. "),
+        ("net.pth", "no weights net.pth in the current folder, one (COLORBENCH_WEIGHTS), suites, the cache. "),
+        ("sub/mine.pth", "no weights sub/mine.pth at the path as given, one (COLORBENCH_WEIGHTS), suites. "),
+        ("/nowhere/mine.pth", "no weights /nowhere/mine.pth at the path as given. "),
+    ],
+)
+def test_only_places_that_were_looked_at_are_named(
+    name: str, told: str, published: KnownFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORBENCH_WEIGHTS", "one")
+    with pytest.raises(WeightsMissingError, match=re.escape(told)):
+        find_weights(name, beside=Path("suites"), download=False)
+
+
 def test_offline_never_tries(
-    published: KnownFile, serve: Callable[[bytes], list[str]], monkeypatch: pytest.MonkeyPatch
+    published: KnownFile,
+    serve: Callable[[bytes], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = serve(CONTENT)
     monkeypatch.setenv("COLORBENCH_OFFLINE", "1")
     with pytest.raises(WeightsMissingError, match="COLORBENCH_OFFLINE"):
         find_weights("net.pth")
+    assert "fetching" not in capsys.readouterr().err
     monkeypatch.delenv("COLORBENCH_OFFLINE")
     with pytest.raises(WeightsMissingError):
         find_weights("net.pth", download=False)
