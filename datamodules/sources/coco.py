@@ -88,11 +88,13 @@ def find_split(root: Path, split: str) -> tuple[Path, Path]:
     Raises:
         FileNotFoundError: There is no JSON, naming the places.
     """
-    names = (split, f"{split}2017")
+    names = tuple(dict.fromkeys((split, f"{split.removesuffix('2017')}2017")))
     for name in names:
         instances = root / "annotations" / f"instances_{name}.json"
         if instances.is_file():
             nested = root / "images" / name
             return (nested if nested.is_dir() and not (root / name).is_dir() else root / name), instances
-    tried = " nor ".join(f"annotations/instances_{name}.json" for name in names)
-    raise FileNotFoundError(f"{root} has neither {tried}: give the JSON as `annotations`")
+    tried = " and no ".join(f"annotations/instances_{name}.json" for name in names)
+    raise FileNotFoundError(
+        f"{root} has no {tried}: give the folder that has it, or the JSON as `annotations` of the dataset `coco`"
+    )

@@ -183,12 +183,14 @@ def test_coco_splits(tmp_path: Path) -> None:
 
 def test_missing_coco_files_are_named(tmp_path: Path) -> None:
     make_coco(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"neither annotations/instances_test\.json nor .*test2017\.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no annotations/instances_test\.json and no .*test2017\.json"):
         CocoSource(tmp_path, "test")
     with pytest.raises(FileNotFoundError, match="there is no COCO file"):
         CocoSource(tmp_path, annotations=tmp_path / "nothing.json")
     with pytest.raises(FileNotFoundError, match=r"none of the 2 pictures of instances_val2017\.json is in"):
         CocoSource(tmp_path / "train2017", annotations=tmp_path / "annotations/instances_val2017.json")
+    with pytest.raises(FileNotFoundError, match=r"has no annotations/instances_val2017\.json: give .* dataset `coco`"):
+        CocoSource(tmp_path / "val2017")
 
 
 def test_missing_and_resized_pictures_are_refused_one_by_one(tmp_path: Path) -> None:
