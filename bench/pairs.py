@@ -1,14 +1,14 @@
 """Which prediction belongs to which truth: by relative name alone, and what does not fit is named. Knows no torch."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
 from bench.progress import progress
 from bench.terminal import visible
-from datamodules.images import ImageError, group_images, measure_image, printable_name
+from datamodules.images import ImageError, group_images, measure_image, path_to_key, printable_name
 from datamodules.protocol import Protocol
 
 MOST_NAMED = 10
@@ -132,14 +132,27 @@ def complaints(pairing: Pairing, protocol: Protocol) -> list[str]:
         "alike but for capitals or the form of accents": [
             f"prediction {_quoted(given)}, truth {_quoted(wanted)}" for given, wanted in near_names(pairing)
         ],
+        "alike but for a second suffix, to be renamed": [
+            f"prediction {_quoted(f'{given}.*')} to {_quoted(f'{wanted}.*')}"
+            for given, wanted in suffixed_names(pairing)
+        ],
     }
     return [f"{kind}: {_first(names)}" for kind, names in kinds.items() if names]
 
 
 def near_names(pairing: Pairing) -> list[tuple[str, str]]:
     """Return surplus and missing names that differ only in case or in their Unicode normal form."""
-    surplus = {_folded(key): key for key in pairing.surplus}
-    return [(surplus[_folded(key)], key) for key in pairing.missing if _folded(key) in surplus]
+    return _alike(pairing, _folded)
+
+
+def suffixed_names(pairing: Pairing) -> list[tuple[str, str]]:
+    """Return surplus and missing names of which one has another picture's suffix before its own, as `p4.jpg.png`."""
+    return _alike(pairing, path_to_key)
+
+
+def _alike(pairing: Pairing, fold: Callable[[str], str]) -> list[tuple[str, str]]:
+    surplus = {fold(key): key for key in pairing.surplus}
+    return [(surplus[fold(key)], key) for key in pairing.missing if fold(key) in surplus]
 
 
 def _folded(key: str) -> str:

@@ -144,6 +144,15 @@ def test_names_alike_but_for_capitals_or_accents_are_a_hint() -> None:
     assert complaints(pairing, NATIVE)[-1].endswith("prediction 'IMG_1', truth 'img_1'")
 
 
+@pytest.mark.parametrize(("given", "wanted"), [("p4.jpg.png", "p4.jpg"), ("p4.png", "p4.JPG.png")])
+def test_a_second_suffix_is_a_hint_how_to_rename(given: str, wanted: str, tmp_path: Path) -> None:
+    paint(tmp_path / "ours/sub" / given)
+    paint(tmp_path / "theirs/sub" / wanted)
+    *_, line = complaints(pair_folders(tmp_path / "ours", tmp_path / "theirs", NATIVE), NATIVE)
+    names = (f"sub/{name.rpartition('.')[0]}.*" for name in (given, wanted))
+    assert line == "alike but for a second suffix, to be renamed: 1: prediction '{}' to '{}'".format(*names)
+
+
 @given(
     st.dictionaries(NAMES, st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=30),
     st.integers(1, 5),
