@@ -2,10 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from bench.record import RunRecord
 from bench.scoring.metrics import Level, Metric
 
 LEVEL_WORDS: Mapping[Level, str] = {"image": "whole images", "instance": "instances"}
+
+
+class RunKey(NamedTuple):
+    """Tell runs apart: a run id holds no name, so that two names of one thing share it."""
+
+    dataset: str
+    protocol: str
+    method: str
+    detector: str
+    seed: int
+    run_id: str
+
+
+def run_key(record: RunRecord) -> RunKey:
+    """Return what tells a run from all others."""
+    return RunKey(record.dataset, record.protocol, record.method, record.detector, record.seed, record.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +61,7 @@ class Entry:
     Attributes:
         n: pictures or instances that entered the mean; of several seeds the fewest.
         failed: pictures without scores because of an error, over all seeds.
-        runs: ids of its runs, one a seed.
+        runs: what it is made of, one a seed.
         rank: by the board's sorting metric; None for partial and untrained runs and for those without a score.
         tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
             rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
@@ -58,7 +76,7 @@ class Entry:
     partial: bool
     untrained: bool
     scores: Mapping[str, Cell]
-    runs: tuple[str, ...]
+    runs: tuple[RunKey, ...]
     rank: int | None = None
     tie_group: int | None = None
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import sheet
-from bench.board import Board, Cell, Entry
+from bench.board import Board, Cell, Entry, RunKey, run_key
 from bench.board_text import MISSING, format_score
 from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
 from bench.errors import MissingError, UsageError
@@ -85,12 +85,12 @@ def read_breakdown_boards(
         raise UsageError(f"--by {by} parts {fitting}s, so --level {levels[0]} has no such table: leave --level out")
     runs = finished_runs(folders)
     boards = rank_records([record for _, record in runs], sort=sort or DEFAULT_SORT, levels=[fitting])
-    found = {record.run_id: folder for folder, record in runs}
+    found = {run_key(record): folder for folder, record in runs}
     return [_break_down(board, by, found) for board in check_measured(boards, folders, sort)]
 
 
-def _break_down(board: Board, by: By, folders: Mapping[str, Path]) -> BreakdownBoard:
-    """Add the groups of each entry's runs to a board; `folders` of the runs by id."""
+def _break_down(board: Board, by: By, folders: Mapping[RunKey, Path]) -> BreakdownBoard:
+    """Add the groups of each entry's runs to a board; `folders` holds those of the runs."""
     found = [[_read(folders[run], by) for run in entry.runs] for entry in board.entries]
     scores = [_mean_over_seeds(runs, board.sort) for runs in found]
     names = {name for groups in scores for name in groups}

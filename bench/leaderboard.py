@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from bench import sheet
-from bench.board import Board
+from bench.board import Board, RunKey, run_key
 from bench.board_text import sheet_of
 from bench.errors import CommandError, MissingError
 from bench.files import atomic_write
@@ -43,7 +43,7 @@ def read_record(path: Path) -> RunRecord:
 def read_runs(folders: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
     """Read the records of all finished runs in output folders, each with its own folder; the same run counts once."""
     runs = [(path.parent, read_record(path)) for folder in folders for path in record_paths(folder)]
-    return list({record.run_id: (folder, record) for folder, record in runs}.values())
+    return list({run_key(record): (folder, record) for folder, record in runs}.values())
 
 
 def read_records(folders: Sequence[Path]) -> list[RunRecord]:
@@ -55,12 +55,12 @@ def rank_runs(
     runs: Sequence[tuple[Path, RunRecord]], *, levels: Sequence[Level] = LEVELS, sort: str = DEFAULT_SORT
 ) -> list[Board]:
     """Rank runs, each given with its folder, whose tables tell which methods are tied."""
-    observations: dict[Level, dict[str, Observations]] = {level: {} for level in levels}
+    observations: dict[Level, dict[RunKey, Observations]] = {level: {} for level in levels}
     for folder, record in runs:
         for level in levels if not record.partial and not record.untrained else ():
             found = read_observations(folder, record, level, sort)
             if found is not None:
-                observations[level][record.run_id] = found
+                observations[level][run_key(record)] = found
     return rank_records([record for _, record in runs], sort=sort, levels=levels, observations=observations)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bench.board import Board, Cell, Entry
+from bench.board import Board, Cell, Entry, RunKey, run_key
 from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
@@ -27,7 +27,7 @@ def rank_records(
     *,
     sort: str = DEFAULT_SORT,
     levels: Sequence[str] = LEVELS,
-    observations: Mapping[Level, Mapping[str, Observations]] = MappingProxyType({}),
+    observations: Mapping[Level, Mapping[RunKey, Observations]] = MappingProxyType({}),
 ) -> list[Board]:
     """Rank the runs of each dataset and protocol, at each level.
 
@@ -40,14 +40,14 @@ def rank_records(
         records: of finished runs.
         sort: the metric that ranks.
         levels: which of `LEVELS` are wanted.
-        observations: scores of single pictures or instances by the sorting metric, by level and run id; what is not
-            here is in no tie group.
+        observations: scores of single pictures or instances by the sorting metric, by level and run; what is not here
+            is in no tie group.
     """
-    unique = list({record.run_id: record for record in records}.values())
+    unique = list({run_key(record): record for record in records}.values())
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     names = _names(unique)
     for record in unique:
-        groups.setdefault(names[record.run_id], []).append(record)
+        groups.setdefault(names[run_key(record)], []).append(record)
     boards = [
         _board(dataset, protocol, level, groups[dataset, protocol], sort, observations.get(level, {}))
         for dataset, protocol in sorted(groups)
@@ -57,7 +57,7 @@ def rank_records(
     return [board for board in boards if board.level == "image" or board.metrics]
 
 
-def _names(records: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
+def _names(records: Sequence[RunRecord]) -> dict[RunKey, tuple[str, str]]:
     """Return dataset and protocol of each run, told apart by digest where one name stands for several things."""
     datasets: dict[str, set[str]] = {}
     protocols: dict[str, set[str]] = {}
@@ -69,7 +69,7 @@ def _names(records: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
         return given if len(known[given]) == 1 else f"{given}#{digest[:8]}"
 
     return {
-        record.run_id: (
+        run_key(record): (
             name(datasets, record.dataset, record.digests.dataset),
             name(protocols, record.protocol, record.protocol_sha256),
         )
@@ -83,7 +83,7 @@ def _board(
     level: Level,
     records: Sequence[RunRecord],
     sort: str,
-    observations: Mapping[str, Observations],
+    observations: Mapping[RunKey, Observations],
 ) -> Board:
     groups: dict[tuple[str, str, bool, bool], list[RunRecord]] = {}
     for record in records:
@@ -133,7 +133,7 @@ def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -
         partial=first.partial,
         untrained=first.untrained,
         scores={name: _cell([part.get(name) for part in scores]) for name in METRICS if any(name in p for p in scores)},
-        runs=tuple(record.run_id for record in records),
+        runs=tuple(map(run_key, records)),
     )
 
 
@@ -183,7 +183,7 @@ def _with_rank(entry: Entry, sort: str) -> Entry:
     return replace(entry, rank=entry.scores[sort].rank if sort in entry.scores else None)
 
 
-def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[str, Observations]) -> list[Entry]:
+def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[RunKey, Observations]) -> list[Entry]:
     """Group the ranked entries whose observations are known; of several seeds the mean of each picture is tested."""
     known = [entry for entry in entries if entry.rank is not None and set(entry.runs) <= observations.keys()]
     paired = pair([mean_over_seeds([observations[run] for run in entry.runs]) for entry in known])

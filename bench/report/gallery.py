@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from bench.board import RunKey, run_key
 from bench.files import path_below
 from bench.ranking import rank_records
 from bench.record import RunRecord
@@ -89,10 +90,10 @@ def _gallery(out: Path, dataset: str, runs: Sequence[tuple[Path, RunRecord]]) ->
     for folder, record in sorted(runs, key=lambda run: run[1].seed):
         if record.dataset == dataset:
             lowest.setdefault((record.method, record.detector), (folder, record))
-    order = table_order([record for _, record in runs if record.dataset == dataset])
+    places = table_places([record for _, record in runs if record.dataset == dataset])
     shown = [
         Shown(record, folder, read_rows(folder, record.run_id))
-        for folder, record in sorted(lowest.values(), key=lambda run: order.index((run[1].method, run[1].detector)))
+        for folder, record in sorted(lowest.values(), key=lambda run: places[run_key(run[1])])
         if (folder / "images").is_dir()
     ]
     keys = sorted({key for run in shown for key, row in run.rows.items() if not row.failed})
@@ -100,10 +101,10 @@ def _gallery(out: Path, dataset: str, runs: Sequence[tuple[Path, RunRecord]]) ->
     return Gallery(dataset, tuple(picture for picture in pictures if any(f.uri for f in picture.figures)), len(keys))
 
 
-def table_order(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """Return methods with their detectors in the order of the leaderboard, the best first."""
-    boards = rank_records(records, levels=["image"])
-    return [(entry.method.partition("#")[0], entry.detector) for board in boards for entry in board.entries]
+def table_places(records: Sequence[RunRecord]) -> dict[RunKey, int]:
+    """Return the place of each run in the leaderboard, the best first."""
+    entries = [entry for board in rank_records(records, levels=["image"]) for entry in board.entries]
+    return {run: place for place, entry in enumerate(entries) for run in entry.runs}
 
 
 def spread(keys: Sequence[str], most: int) -> list[str]:

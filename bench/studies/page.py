@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.board import Board, Entry
+from bench.board import Board, Entry, run_key
 from bench.board_text import format_score
 from bench.catalog import known
 from bench.errors import MissingError
@@ -167,7 +167,7 @@ def rank(folder: Path, records: Sequence[RunRecord]) -> list[Board]:
     """Rank the records of a study, with tie groups from the scores beside them."""
     tables = {level: read_observations(folder, level, DEFAULT_SORT) for level in LEVELS}
     observations = {
-        level: {record.run_id: table[name] for record in records if (name := seed_name(record)) in table}
+        level: {run_key(record): table[name] for record in records if (name := seed_name(record)) in table}
         for level, table in tables.items()
     }
     return rank_records(records, observations=observations)

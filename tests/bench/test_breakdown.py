@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,6 +169,20 @@ def test_methods_stand_side_by_side(out: Path) -> None:
         "lucky": (89.0, None),
     }
     assert (cells["high"].low, cells["high"].high) == (24.0, 29.0)
+
+
+def test_two_names_of_one_run_have_their_own_numbers(out: Path) -> None:
+    one = out / "runs/samples/low--none--s0"
+    two = shutil.copytree(one, one.with_name("low-two--none--s0"))
+    record, table = two / "record.json", two / "breakdown.csv"
+    record.write_text(record.read_text().replace('"method": "low"', '"method": "low-two"'))
+    table.write_text(table.read_text().replace("20.0", "20.5"))
+    lines = list(csv.DictReader(io.StringIO(render_breakdowns([out], "csv", "size"))))
+    assert {line["method"]: line["psnr"] for line in lines if line["rank"]} == {
+        "high": "26.5",
+        "low": "20.0",
+        "low-two": "20.5",
+    }
 
 
 def test_sizes_and_numbers_have_a_line_a_method(out: Path) -> None:

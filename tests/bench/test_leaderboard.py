@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.board import Cell
+from bench.board import Cell, run_key
 from bench.board_text import format_score
 from bench.errors import CommandError, MissingError
 from bench.leaderboard import (
@@ -124,6 +125,26 @@ def test_a_run_that_is_read_twice_counts_once(tmp_path: Path, finish_run: Finish
     for place in ("one", "two"):
         finish_run(tmp_path / place, scores(20))
     assert len(read_records([tmp_path / "one", tmp_path / "two"])) == 1
+
+
+def test_two_names_of_one_thing_are_two_lines_and_two_tables(tmp_path: Path, finish_run: Finish) -> None:
+    for method, value in (("gray", 20), ("random", 10)):
+        finish_run(tmp_path, scores(*(value + place for place in range(8))), method=method)
+    again = {"gray": ("gray-two", "samples"), "random": ("random", "samples-two")}
+    for method, (name, dataset) in again.items():
+        record = tmp_path / f"runs/samples/{method}--none--s0/record.json"
+        copy = tmp_path / f"runs/{dataset}/{name}--none--s0"
+        shutil.copytree(record.parent, copy)
+        text = record.read_text().replace(f'"{method}"', f'"{name}"').replace('"samples"', f'"{dataset}"')
+        (copy / "record.json").write_text(text)
+    boards = read_boards([tmp_path], levels=["image"])
+    lines = [(board.dataset, e.method, e.rank, e.tie_group) for board in boards for e in board.entries]
+    assert lines == [
+        ("samples", "gray", 1, 1),
+        ("samples", "gray-two", 1, 1),
+        ("samples", "random", 3, 2),
+        ("samples-two", "random", 1, 1),
+    ]
 
 
 def test_other_pictures_under_the_same_name_are_another_table(tmp_path: Path, finish_run: Finish) -> None:
@@ -373,7 +394,7 @@ def test_colorfulness_is_best_where_the_truth_is(tmp_path: Path, finish_run: Fin
         with_colorfulness(finish_run(tmp_path, scores(20, 21), method=method), *values)
         for method, values in given.items()
     ]
-    observations = {record.run_id: {(name, 0): 1.0 for name in "ab"} for record in records}
+    observations = {run_key(record): {(name, 0): 1.0 for name in "ab"} for record in records}
     (board,) = rank_records(records, sort="colorfulness", levels=["image"], observations={"image": observations})
     assert [(entry.method, entry.rank, entry.tie_group) for entry in board.entries] == [
         ("pale", 1, None),

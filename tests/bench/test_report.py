@@ -2,6 +2,7 @@ import base64
 import hashlib
 import io
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -181,6 +182,15 @@ def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Fi
     (picture,) = galleries(tmp_path, runs(tmp_path))[0].pictures
     assert [figure.label for figure in picture.figures] == ["input", "truth", *table]
     assert table == ["high", "twin-a", "twin-b", "low", "lucky"]
+
+
+def test_two_names_of_one_run_are_both_shown(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS, images=True)
+    one = tmp_path / "runs/samples/gray--none--s0"
+    two = shutil.copytree(one, one.with_name("gray-two--none--s0")) / "record.json"
+    two.write_text(two.read_text().replace('"gray"', '"gray-two"'))
+    (picture, *_) = galleries(tmp_path, runs(tmp_path))[0].pictures
+    assert [figure.label for figure in picture.figures] == ["input", "truth", "gray", "gray-two"]
 
 
 def test_dates_are_whole_and_parameters_short(tmp_path: Path, finish_run: Finish) -> None:
