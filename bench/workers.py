@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bench.errors import CommandError
-from bench.execute import Effort
+from bench.execute import Effort, Request
 from bench.interrupt import Interrupted
 from bench.progress import progress, say
 from bench.rows import Row, RowStore, read_rows
@@ -56,7 +56,9 @@ class Member:
         results: of the runs that are behind it.
         in_hand: pictures that the method was given last.
         missing: how many of these have no row yet.
-        suspects: pictures that were in hand in a crash; the next process gets them one by one.
+        suspects: pictures that were in hand in a crash. Their batch comes again whole, as in any run that is gone on
+            from, since the last bits of scores hang on it.
+        singly: pictures that were in hand in two crashes; the next process gets them one by one.
         crashes: in a row, without a finished picture between them.
         heard: when it last said something, in seconds.
         silent: whether it was ended because it took too long.
@@ -70,7 +72,8 @@ class Member:
     results: list[Effort | GaveUpError] = field(default_factory=list)
     in_hand: tuple[str, ...] = ()
     missing: int = 0
-    suspects: tuple[str, ...] = ()
+    suspects: frozenset[str] = frozenset()
+    singly: tuple[str, ...] = ()
     crashes: int = 0
     heard: float = 0.0
     silent: bool = False
@@ -95,7 +98,7 @@ class Member:
 
     def _orders(self) -> dict[str, Any]:
         first, *others = self.tasks[len(self.results) :]
-        runs = [_order(first, sorted(first[1] | self._written().keys()), self.suspects)]
+        runs = [_order(first, sorted(first[1] | self._written().keys()), self.singly)]
         runs += [_order(other, sorted(other[1]), ()) for other in others]
         return {"rank": self.rank, "world": self.world, "runs": runs}
 
@@ -135,7 +138,7 @@ class Member:
             advance(answer["rows"])
         elif "effort" in answer:
             self.results.append(Effort(**answer["effort"]))
-            self.suspects = ()
+            self._forget()
         else:
             raise CommandError(
                 f"{answer['failed']} (process {self.rank}); what was finished is kept: run the same command again to "
@@ -194,22 +197,36 @@ class Member:
     def _judge(self, left: Sequence[str], reason: str, advance: Callable[[int], None]) -> None:
         """Find out which picture a crash is to be laid to, or leave the run."""
         self.crashes += 1
-        hands = ", ".join(left) or "no picture in its hands"
+        what = f"on {', '.join(left)}" if left else "with no picture in its hands"
         if self.crashes >= (MOST_CRASHES if left else MOST_EMPTY_HANDED):
-            self._give_up(f"{reason}, {self.crashes} times in a row, last on {hands}")
-        elif len(left) == 1 and left[0] in self.suspects:
+            self._give_up(f"{reason}, {self.crashes} times in a row, last {what}")
+        elif not left:
+            self._tell(f"{reason} {what}; trying again")
+        elif self.suspects.isdisjoint(left):
+            self.suspects = frozenset(left)
+            self._tell(f"{reason} {what}; {'its' if len(left) == 1 else 'their'} batch comes once more")
+        elif len(left) == 1 and self._comes_alone(left[0]):
             self._blame(left[0], reason)
             advance(1)
         else:
-            self.suspects = tuple(dict.fromkeys([*self.suspects, *left]))
-            say(f"{self.request.title}: process {self.rank} {reason} on {hands}; trying again, one by one")
+            self.singly += tuple(left)
+            self._tell(f"{reason} {what} once more; {'it comes alone' if len(left) == 1 else 'they come one by one'}")
+
+    def _comes_alone(self, key: str) -> bool:
+        """Return whether there is nothing else in a picture's batch, not even what has its row."""
+        request = self.request
+        alone = request.batch_size == 1 if isinstance(request, Request) else (key,) in request.batches
+        return alone or key in self.singly
+
+    def _tell(self, what: str) -> None:
+        say(f"{self.request.title}: process {self.rank} {what}")
 
     def _blame(self, key: str, reason: str) -> None:
         request = self.request
         row = Row(run_id=request.run_id, image=key, status="error-crash", message=f"the method's process {reason}")
         with RowStore(request.folder, request.run_id, self.rank) as store:
             store.append(row)
-        say(f"{request.title}: process {self.rank} {reason} on {key} once more; it becomes an error row")
+        self._tell(f"{reason} on {key} once more; it becomes an error row")
 
     def _give_up(self, what: str) -> None:
         request = self.request
@@ -219,7 +236,11 @@ class Member:
                 "was finished is kept: run the same command again to go on"
             )
         )
-        self.suspects, self.crashes = (), 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Leave what happened in a run behind."""
+        self.suspects, self.singly, self.crashes = frozenset(), (), 0
 
 
 def _threads() -> dict[str, str]:
@@ -243,8 +264,9 @@ def execute_in_processes(
     Scoring needs nothing from other pictures, so there is no process group that could hang: pictures are dealt out by
     their position, rows meet in the run's folder.
 
-    A process that dies by itself is started again, and tries the pictures of the batch that it had in hand one by one;
-    one on which it dies again becomes a row `error-crash`. So does one that takes more than `timeout` seconds.
+    A process that dies by itself, or takes more than `timeout` seconds for a batch, is started again. The batch comes
+    once more as it was; where the process dies on it again, its pictures come one by one, and one on which it dies even
+    so becomes a row `error-crash`.
 
     Returns:
         What was spent on each run: pictures of all processes, the longest time, the largest memory; or why it was left

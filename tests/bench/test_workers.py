@@ -32,8 +32,8 @@ plan = json.loads((here / "plan.json").read_text())
 def say(**answer):
     print(json.dumps(answer), flush=True)
 
-def color(batch, folder, path):
-    say(begin=batch)
+def color(batch, done, folder, path):
+    say(begin=[key for key in batch if key not in done])
     with (here / "begun").open("a") as file:
         file.write(f"{orders['rank']} {' '.join(batch)}\\n")
     for key in batch:
@@ -54,9 +54,12 @@ def color(batch, folder, path):
             say(failed="no space")
             sys.exit(1)
     for key in batch:
+        if key in done:
+            continue
         row = {"run_id": RUN, "image": key, "status": "ok"}
         with path.open("a") as file:
             file.write(json.dumps(row) + "\\n")
+        done.append(key)
         say(rows=1)
 
 for run in orders["runs"]:
@@ -64,13 +67,15 @@ for run in orders["runs"]:
     if plan.get(folder.name) == "crash":
         os.abort()
     path = folder / f"rows.rank{orders['rank']}.jsonl"
-    mine = [key for key in KEYS[orders["rank"]::orders["world"]] if key not in run["done"]]
+    done, size = run["done"], run["request"]["batch_size"]
+    before = len(done)
     for key in run["singly"]:
-        color([key], folder, path)
-    mine = [key for key in mine if key not in run["singly"]]
-    for start in range(0, len(mine), run["request"]["batch_size"]):
-        color(mine[start:start + run["request"]["batch_size"]], folder, path)
-    say(effort={"pictures": len(mine), "seconds": 1.0, "peak_memory_mb": 2.0})
+        color([key], done, folder, path)
+    for start in range(orders["rank"] * size, len(KEYS), orders["world"] * size):
+        batch = KEYS[start:start + size]
+        if not set(batch) <= set(done):
+            color(batch, done, folder, path)
+    say(effort={"pictures": len(done) - before, "seconds": 1.0, "peak_memory_mb": 2.0})
 '''
 
 Plan = Callable[[dict[str, str]], object]
@@ -98,6 +103,11 @@ def task(folder: Path, done: frozenset[str] = frozenset(), **changes: Any) -> Ta
 
 def statuses(folder: Path) -> dict[str, str]:
     return {key: row.status for key, row in read_rows(folder, RUN).items()}
+
+
+def begun(here: Path) -> list[str]:
+    """Return the batches that were coloured, each after the rank that did."""
+    return (here / "begun").read_text().splitlines()
 
 
 def fine(*wrong: str) -> dict[str, str]:
@@ -141,11 +151,33 @@ def test_a_crash_that_does_not_come_again_costs_nothing(
     plan({"c": "once"})
     execute_in_processes([task(tmp_path / "one")], 1)
     assert statuses(tmp_path / "one") == fine()
-    assert "one: process 0 was killed by SIGSEGV on c, d; trying again, one by one" in " ".join(
-        capsys.readouterr().err.split()
-    )
-    begun = (tmp_path / "begun").read_text().splitlines()
-    assert begun == ["0 a b", "0 c d", "0 c", "0 d", "0 e f", "0 g h"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "one: process 0 was killed by SIGSEGV on c, d; their batch comes once more" in said
+    assert begun(tmp_path) == ["0 a b", "0 c d", "0 c d", "0 e f", "0 g h"], "no picture is scored in another batch"
+
+
+def test_a_batch_that_crashes_again_is_tried_one_by_one(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan({"d": "crash"})
+    execute_in_processes([task(tmp_path / "one")], 1)
+    assert statuses(tmp_path / "one") == fine("d")
+    assert "was killed by SIGSEGV on c, d once more; they come one by one" in " ".join(capsys.readouterr().err.split())
+    assert begun(tmp_path) == ["0 a b", "0 c d", "0 c d", "0 c", "0 d", "0 e f", "0 g h"]
+
+
+def test_a_picture_is_not_blamed_for_what_its_batch_does(plan: Plan, tmp_path: Path) -> None:
+    """A run that was stopped after c had become an error row is gone on from: c still brings down its batch."""
+    plan({"c": "crash"})
+    execute_in_processes([task(tmp_path / "one", frozenset("abc"))], 1)
+    assert statuses(tmp_path / "one") == dict.fromkeys("defgh", "ok")
+    assert begun(tmp_path) == ["0 c d", "0 c d", "0 d", "0 e f", "0 g h"]
+
+
+def test_a_picture_that_comes_alone_is_blamed_the_second_time(plan: Plan, tmp_path: Path) -> None:
+    plan({"c": "crash"})
+    execute_in_processes([task(tmp_path / "one", batch_size=1)], 1)
+    assert begun(tmp_path) == [f"0 {key}" for key in "abccdefgh"]
 
 
 def test_a_method_that_always_crashes_is_left_and_the_others_are_run(plan: Plan, tmp_path: Path) -> None:
@@ -155,7 +187,7 @@ def test_a_method_that_always_crashes_is_left_and_the_others_are_run(plan: Plan,
     assert isinstance(bad, GaveUpError)
     assert "was killed by SIGSEGV, 5 times in a row, last on" in str(bad)
     assert isinstance(unloadable, GaveUpError)
-    assert "was killed by SIGABRT, 2 times in a row, last on no picture in its hands" in str(unloadable)
+    assert "was killed by SIGABRT, 2 times in a row, last with no picture in its hands" in str(unloadable)
     assert isinstance(good, Effort)
     assert statuses(tmp_path / "good") == fine()
     assert set(statuses(tmp_path / "bad").values()) == {"error-crash"}
@@ -170,7 +202,7 @@ def test_a_batch_may_take_its_time_but_no_longer(plan: Plan, tmp_path: Path) -> 
 
 
 def test_what_is_not_the_method_ends_all(plan: Plan, tmp_path: Path) -> None:
-    plan({"a": "full", "b": "sleep"})
+    plan({"a": "full", "c": "sleep"})
     began = time.monotonic()
     with pytest.raises(CommandError, match=r"no space \(process 0\); .* run the same command again"):
         execute_in_processes([task(tmp_path / "one")], 2)
