@@ -1,6 +1,6 @@
 """What a leaderboard is made of: boards of entries of cells. Plain values, without torch or files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +33,8 @@ class Cell:
     Attributes:
         mean: over pictures or instances, and over seeds; None where the method has no such score.
         low: lower end of the 95 % interval, `high` the upper; of several seeds the outermost ends.
-        rank: among the ranked methods of the board by this metric, equal means share one; None for the others.
+        rank: by this metric among the whole, trained methods with the most pictures or instances in the mean, equal
+            means share one; None for the others.
         difference: of the mean to the truth's, signed, for a metric that is best where the truth is.
         n: pictures or instances in the mean; of several seeds the fewest.
     """
@@ -62,7 +63,7 @@ class Entry:
         n: pictures or instances that entered the mean; of several seeds the fewest.
         failed: pictures without scores because of an error, over all seeds.
         runs: what it is made of, one a seed.
-        rank: by the board's sorting metric; None for partial and untrained runs and for those without a score.
+        rank: by the board's sorting metric, that of its cell.
         tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
             rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
             because it is the set's mean that is near the truth's, not a picture that beats another.
@@ -81,10 +82,22 @@ class Entry:
     tie_group: int | None = None
 
     @property
+    def competes(self) -> bool:
+        """Whether it may have a rank: neither partial nor untrained."""
+        return not self.partial and not self.untrained
+
+    @property
     def notes(self) -> list[str]:
         """Return what a reader must know beside the numbers."""
         marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
         return [text for text, holds in marks.items() if holds]
+
+
+def full_count(entries: Sequence[Entry], metric: Metric) -> int:
+    """Return how many pictures or instances are in the mean of whole, trained entries that lack none."""
+    return max(
+        (entry.scores[metric.id].n for entry in entries if entry.competes and metric.id in entry.scores), default=0
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a board says to people: headings, cells and the sentences below it."""
 
-from bench.board import Board, Cell, Entry
+from bench.board import Board, Cell, Entry, full_count
 from bench.scoring.frechet import LEAST_FOR_FID
 from bench.scoring.metrics import METRICS, Metric
 from bench.sheet import Sheet, SheetLine
@@ -56,6 +56,9 @@ def captions(board: Board, *, interval: bool = True) -> list[str]:
         lines.append("Several seeds: the mean over them, the interval from the lowest to the highest end of theirs.")
     if any(entry.partial or entry.untrained for entry in board.entries):
         lines.append("Partial and untrained runs stand below and have no rank.")
+    full = full_count(board.entries, sorting)
+    if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
+        lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
     return lines
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bench.board import Board, Cell, Entry, RunKey, run_key
+from bench.board import Board, Cell, Entry, RunKey, full_count, run_key
 from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
@@ -32,9 +32,10 @@ def rank_records(
     """Rank the runs of each dataset and protocol, at each level.
 
     Runs of one method and detector with different seeds are one entry with the mean over them, unless their settings,
-    their networks' sizes or their precision differ; partial and untrained runs are entries of their own, below the
-    others and without rank. Runs on other pictures, or under a protocol of other content, never share a board, even if
-    they share a name: then `#` and the digest's first digits follow it.
+    their networks' sizes or their precision differ. Partial and untrained runs are entries of their own, below the
+    others and without rank. So are, by each metric, those whose mean is over fewer pictures than others': the ones that
+    failed may be the hard ones. What no method could score harms none. Runs on other pictures, or under a protocol of
+    other content, never share a board, even if they share a name: then `#` and the digest's first digits follow it.
 
     Args:
         records: of finished runs.
@@ -160,12 +161,13 @@ def _cell(scores: Sequence[Score | None]) -> Cell:
 
 
 def _with_metric_ranks(entries: Sequence[Entry], metric: Metric) -> list[Entry]:
-    """Rank all whole, trained entries by one metric; equal means share the better rank."""
+    """Rank the entries that may compete by one metric; equal means share the better rank."""
+    full = full_count(entries, metric)
     cells = [entry.scores.get(metric.id, Cell(None)) for entry in entries]
     keys = {
         index: demerit
         for index, (entry, cell) in enumerate(zip(entries, cells, strict=True))
-        if not entry.partial and not entry.untrained and (demerit := cell.demerit(metric)) is not None
+        if entry.competes and cell.n == full and (demerit := cell.demerit(metric)) is not None
     }
     ranks = places(keys)
     return [

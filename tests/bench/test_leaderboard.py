@@ -90,6 +90,36 @@ def test_a_method_without_the_score_is_not_ranked(tmp_path: Path, finish_run: Fi
     assert "1 failed" in to_markdown(rank_records(records))
 
 
+def test_fewer_pictures_lift_no_rank(tmp_path: Path, finish_run: Finish) -> None:
+    photos = scores(20, 21, 22, 23)
+    records = [
+        finish_run(tmp_path, {**photos, "broken": "error-decode"}, method="honest"),
+        finish_run(tmp_path, {**scores(30, 31), "photo2": "error-memory", "photo3": "error-crash"}, method="choosy"),
+    ]
+    boards = rank_records(records)
+    for board in boards:
+        first, second = board.entries
+        assert (first.method, first.rank, {cell.rank for cell in first.scores.values()}) == ("honest", 1, {1})
+        assert (second.rank, second.tie_group, {cell.rank for cell in second.scores.values()}) == (None, None, {None})
+    for text in (to_markdown(boards), to_html(boards)):
+        assert "Methods with fewer scored pictures than others stand below and have no rank." in text
+    assert "2 failed" in to_markdown(boards)
+    assert "**30.50" not in to_markdown(boards)
+    assert "fewer scored pictures" not in to_markdown(rank_records(records[:1]))
+
+
+def test_each_metric_ranks_those_that_have_all_its_pictures(tmp_path: Path, finish_run: Finish) -> None:
+    fids = {"whole": (50.0, 8), "fewer": (12.5, 6)}
+    records = [
+        finish_run(tmp_path, scores(20, 21), method=method).model_copy(
+            update={"image": {"fid": Score(mean=mean, std=None, n=n, low=None, high=None)}}
+        )
+        for method, (mean, n) in fids.items()
+    ]
+    assert ranks(records, sort="fid") == {"whole": 1, "fewer": None}
+    assert ranks(records) == {"whole": None, "fewer": None}
+
+
 def test_seeds_are_averaged(tmp_path: Path, finish_run: Finish) -> None:
     records = [finish_run(tmp_path, scores(20 + seed, 24 + seed), seed=seed) for seed in range(3)]
     (entry,) = rank_records(records, levels=["image"])[0].entries
