@@ -100,7 +100,7 @@ def refuse_other_run(folder: Path, run_id: str, config: str) -> None:
     stood = expected if isinstance(expected, dict) else {}
     if stood.get("run") == run_id:
         return
-    changed = sorted({*_differing(before, now), *_differing(stood, now["expected"])})
+    changed = sorted({*_differing(before, now), *_differing(stood, now["expected"]) - {"settings", "partial"}})
     raise UsageError(
         f"{folder} holds another run: {', '.join(changed) or 'settings'} changed; give another --out, or delete that "
         "folder"

@@ -190,12 +190,12 @@ def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
     }
     settings = _settings(suite, run, tree)
     identity = run_id({**settings, "metrics": list(found.metrics), "seed": run.seed, **inputs})
-    digests = {name: digest for name, digest in inputs.items() if digest}
+    digests = {name: digest for name, digest in inputs.items() if digest} | {"settings": canonical_digest(settings)}
     facts = {"metrics": " ".join(found.metrics), "sources": sources_digest(), "run": identity}
     return Job(
         run=run,
         request=_request(suite, run, found, options, seeded, identity),
-        digests={**digests, "settings": canonical_digest(settings)},
+        digests=digests,
         parameters={name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
         alone=resolved(suite, run, options.places, {**digests, **facts}),
     )

@@ -6,20 +6,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bench.breakdown import breakdown_csv
+from bench.errors import UsageError
 from bench.files import path_below
 from bench.findings import NOTHING, File, Finding
 from bench.outputs import config_digest
-from bench.record import RunRecord, Score, count_rows, rows_digest, score_images, score_instances
+from bench.record import SCHEMA, RunRecord, Score, count_rows, rows_digest, score_images, score_instances
 from bench.rows import Row, RowError, images_csv, instances_csv, scan_rows
 from bench.scoring.metrics import METRICS, Level, metrics_at, row_columns
 from bench.status import PlannedRun
+from bench.submission import DETECTOR, SEED
+from bench.suite import Suite, parse_suite
 from datamodules.protocol import PROTOCOLS
 
 TOLERANCE = 1e-9
 """Relative; sums over other numbers of lanes differ in the last bits. That of a set hangs on LAPACK's, too."""
 SET_TOLERANCE = 1e-6
 INPUTS = ("dataset", "boxes", "weights", "predictions")
+SCORE_NAMES = {"method": "name", "dataset": "dataset", "protocol": "protocol"}
+"""Fields of a record, and what the configuration of a folder that was scored calls them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,17 @@ class Run:
         """Return what the configuration expects."""
         expected = self.config.get("expected")
         return expected if isinstance(expected, Mapping) else {}
+
+    @cached_property
+    def suite(self) -> Suite | None:
+        """Return the suite that repeats the run; None for a folder that was scored.
+
+        Raises:
+            UsageError: The configuration is none of a single run.
+        """
+        if "command" in self.config:
+            return None
+        return parse_suite(yaml.safe_dump(dict(self.config)), f"{self.folder}/config.yaml")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -97,6 +115,7 @@ def _check_row(file: File, row: Row, run: Run) -> Iterator[Finding]:
 def check_identity(run: Run, record: RunRecord) -> Iterator[Finding]:
     """Find what is said in two places and differs: names, digests and identity of the run."""
     file, planned = run.file("record.json"), run.planned
+    yield from file.compare("schema", record.schema_, SCHEMA)
     if planned is not None:
         for name in ("dataset", "method", "detector", "seed", "run_id"):
             yield from file.compare(f"{name}, by plan.json", getattr(record, name), getattr(planned, name))
@@ -112,7 +131,8 @@ def check_identity(run: Run, record: RunRecord) -> Iterator[Finding]:
         return
     yield from file.compare("digests config", record.digests.config, config_digest(run.path))
     yield from file.compare("run_id, by config.yaml", record.run_id, run.expected.get("run"))
-    for name in INPUTS:
+    old = "settings" not in run.expected and "command" not in run.config
+    for name in INPUTS if old else (*INPUTS, "settings"):
         yield from file.compare(
             f"digests {name}, by config.yaml", getattr(record.digests, name), run.expected.get(name)
         )
@@ -123,17 +143,38 @@ def check_identity(run: Run, record: RunRecord) -> Iterator[Finding]:
 
 def _check_claims(run: Run, record: RunRecord) -> Iterator[Finding]:
     """Find where a record says otherwise than the configuration what was run, and whether it may be ranked."""
-    said: dict[str, Any] = {"protocol": run.config.get("protocol")}
-    if "methods" in run.config:
-        method, dataset = run.config["methods"][0], run.config["datasets"][0]
-        said |= {"method": method["name"], "dataset": dataset["name"], "seed": run.config["seeds"][0]}
-        said |= {"precision": run.config["precision"], "untrained": method["weights"] == "untrained"}
-        total = len(run.rows) if run.planned is None else run.planned.total
-        said["partial"] = run.config["limit"] is not None or len(run.rows) < total
-    else:
-        said |= {"method": run.config.get("name"), "dataset": run.config.get("dataset")}
+    try:
+        said = _said_by_score(run) if run.suite is None else _said_by_suite(run, run.suite, record)
+    except UsageError as error:
+        yield run.file("config.yaml").finding("content", f"what is no configuration ({error})", "that of the run")
+        return
     for name, value in said.items():
         yield from run.file("record.json").compare(f"{name}, by config.yaml", getattr(record, name), value)
+
+
+def _said_by_suite(run: Run, suite: Suite, record: RunRecord) -> dict[str, object]:
+    total = record.counts.images if run.planned is None else run.planned.total
+    method, detector, dataset = suite.methods[0], suite.detectors[0], suite.datasets[0]
+    return {
+        "suite": suite.name,
+        "protocol": suite.protocol,
+        "method": method.name,
+        "detector": detector.name,
+        "dataset": dataset.name,
+        "seed": suite.seeds[0],
+        "precision": suite.precision,
+        "untrained": method.untrained,
+        "partial": suite.limit is not None or record.counts.images < total,
+    }
+
+
+def _said_by_score(run: Run) -> dict[str, object]:
+    said = {name: run.config.get(key) for name, key in SCORE_NAMES.items()}
+    fixed = {"suite": "score", "detector": DETECTOR, "seed": SEED, "precision": "32", "untrained": False}
+    if "partial" in run.expected:
+        return {**said, **fixed, "partial": run.expected["partial"] == "true"}
+    whole = {} if run.config.get("partial") else {"partial": False}  # old, and --partial alone does not tell
+    return {**said, **fixed, **whole}
 
 
 def check_tables(run: Run) -> Iterator[Finding]:

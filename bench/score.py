@@ -112,7 +112,8 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
         total=len(pairing.matched),
         strict=submission.strict,
     )
-    expected = {**digests, "metrics": " ".join(metrics), "sources": sources_digest(), "run": identity}
+    facts = {"metrics": " ".join(metrics), "sources": sources_digest(), "run": identity}
+    expected = {**digests, "partial": str(not pairing.whole).lower(), **facts}
     return Job(request, digests, not pairing.whole, _config(submission, expected))
 
 

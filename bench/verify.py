@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from bench.errors import CommandError, MissingError
+from bench.errors import CommandError, MissingError, UsageError
 from bench.files import path_below
 from bench.findings import NOTHING, File, Finding
 from bench.leaderboard import FORMATS, rank_runs, read_record, read_runs, record_paths
@@ -109,11 +109,13 @@ def _check_data(run: Run, record: RunRecord, data_root: Path) -> Iterator[Findin
     """Find whether the pictures of the rows are those of the data set, and this is the one of the record."""
     from bench.plan import dataset_tree
     from bench.prepare import open_source
-    from bench.suite import parse_suite
 
-    if "methods" not in run.config:
+    try:
+        suite = run.suite
+    except UsageError:  # which is found already
         return
-    suite = parse_suite(yaml.safe_dump(dict(run.config)), f"{run.folder}/config.yaml")
+    if suite is None:
+        return
     source = open_source(dataset_tree(suite.datasets[0], Places(run.path, data_root)), suite.protocol)
     keys = [] if source is None else [photo.key for photo in source.photos][: suite.limit]
     for key in sorted({*keys} - run.rows.keys()):

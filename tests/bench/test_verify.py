@@ -9,26 +9,47 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from rich.console import Console
 
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.findings import File
+from bench.outputs import config_digest
 from bench.plan import Places
 from bench.prepare import Options
 from bench.runner import run
-from bench.suite import Suite
+from bench.score import score
+from bench.submission import Submission, find_pairs
+from bench.suite import Suite, load_suite
 from bench.verify import as_plain, print_findings, verify
 
 GRAY = "runs/synthetic/gray--none--s0"
+PART = "runs/folder/ours--none--s0"
+DATA = {"id": "synthetic", "count": 3, "size": 64}
+SUITE = Suite.model_validate(
+    {"name": "test-v1", "methods": ["gray"], "datasets": [DATA], "metrics": ["psnr", "ssim", "colorfulness"]}
+)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished")
-    data = {"id": "synthetic", "count": 3, "size": 64}
-    suite = {"name": "test-v1", "methods": ["gray"], "datasets": [data], "metrics": ["psnr", "ssim", "colorfulness"]}
-    assert run(Suite.model_validate(suite), Options(out, Places(out), download=False)) == 0
+    assert run(SUITE, Options(out, Places(out), download=False)) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the output folder of a scored folder that has two of three pictures."""
+    root = tmp_path_factory.mktemp("part")
+    for number, name in enumerate(("truth/a.png", "truth/b.png", "truth/c.png", "ours/a.png", "ours/b.png")):
+        (root / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (32, 32), (40 * number, 90, 200)).save(root / name)
+    submission = Submission(
+        root / "ours", root / "truth", root / "out", "ours", "folder", "native-v1", metrics=("psnr",), partial=True
+    )
+    assert score(submission, find_pairs(submission)) == 0
+    return root / "out"
 
 
 @pytest.fixture
@@ -51,8 +72,8 @@ def save_rows(out: Path, content: list[dict[str, Any]]) -> None:
     (out / GRAY / "rows.rank0.jsonl").write_text("".join(lines))
 
 
-def change_record(out: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = out / GRAY / "record.json"
+def change_record(out: Path, change: Callable[[dict[str, Any]], object], folder: str = GRAY) -> None:
+    path = out / folder / "record.json"
     record = json.loads(path.read_text())
     change(record)
     path.write_text(json.dumps(record))
@@ -201,6 +222,10 @@ def test_a_broken_row_is_named_with_its_line(out: Path) -> None:
         (lambda r: r.update(seed=7), "record.json: seed, by plan.json: 7"),
         (lambda r: r.update(partial=True), "record.json: partial, by config.yaml: True stands there, False should"),
         (lambda r: r.update(untrained=True), "record.json: untrained, by config.yaml"),
+        (lambda r: r.update(suite="better"), "record.json: suite, by config.yaml"),
+        (lambda r: r.update(precision="bf16"), "record.json: precision, by config.yaml"),
+        (lambda r: r.update(schema=2), "record.json: schema"),
+        (lambda r: r["digests"].update(settings="0" * 64), "record.json: digests settings, by config.yaml"),
         (lambda r: r.update(surplus=True), "record.json: content"),
     ],
 )
@@ -208,6 +233,47 @@ def test_an_edited_record_is_named(change: Callable[[dict[str, Any]], object], t
     change_record(out, change)
     findings = found(out)
     assert any(finding.startswith(told) for finding in findings), findings
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda r: r.update(partial=False), "partial, by config.yaml"),
+        (lambda r: r.update(untrained=True), "untrained, by config.yaml"),
+        (lambda r: r.update(precision="bf16"), "precision, by config.yaml"),
+        (lambda r: r.update(suite="standard-v1"), "suite, by config.yaml"),
+        (lambda r: r.update(schema=2), "schema"),
+        (lambda r: r["digests"].update(settings="0" * 64), "digests settings, by config.yaml"),
+    ],
+)
+def test_an_edited_record_of_a_scored_part_is_named(
+    change: Callable[[dict[str, Any]], object], told: str, part: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(part, tmp_path / "out")
+    for path in out.glob("leaderboard.*"):
+        path.unlink()
+    assert verify(out) == (1, [])
+    change_record(out, change, PART)
+    (finding,) = verify(out)[1]
+    assert str(finding).startswith(f"{PART}/record.json: {told}: ")
+
+
+def test_an_older_folder_holds_and_goes_on(finished: Path, tmp_path: Path) -> None:
+    """Before, `expected` had no `settings`, and what differs is named without it."""
+    out = shutil.copytree(finished, tmp_path / "out")
+    path = out / GRAY / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    settings = config["expected"].pop("settings")
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    change_record(out, lambda record: record["digests"].update(config=config_digest(out / GRAY)))
+    assert verify(out) == (1, [])
+    assert run(load_suite(str(path))[0], Options(out, Places(out), download=False)) == 0
+    assert yaml.safe_load(path.read_text())["expected"]["settings"] == settings
+    assert verify(out) == (1, [])
+    config["expected"]["run"] = "0" * 64
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    with pytest.raises(UsageError, match="another run: settings changed"):
+        run(SUITE, Options(out, Places(out), download=False))
 
 
 def test_an_edited_configuration_is_named(out: Path) -> None:
