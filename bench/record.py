@@ -66,9 +66,11 @@ class Counts(BaseModel):
         failed: those with errors; all other counts leave them out.
         gray_truth: pictures whose truth is grey; they count below, but not in any mean.
         without_instances: pictures none of whose annotations was scored.
-        without_detections: pictures for which the method was given no box.
+        without_detections: pictures for which the method was given no box; None for a folder that was scored, of whose
+            making nothing is known.
         instances: scored instances.
-        left_out_small: annotations whose box is too small to be scored.
+        left_out_small: annotations whose box is too small to be scored; those without area, with a number that is not
+            finite, or outside of the protocol's crop are among them.
         left_out_crowd: annotations of crowds.
         identical: pictures whose prediction is the truth to the last bit.
         gray_prediction: pictures whose prediction is grey; None in old records.
@@ -80,7 +82,7 @@ class Counts(BaseModel):
     failed: NonNegativeInt
     gray_truth: NonNegativeInt
     without_instances: NonNegativeInt
-    without_detections: NonNegativeInt
+    without_detections: NonNegativeInt | None
     instances: NonNegativeInt
     left_out_small: NonNegativeInt
     left_out_crowd: NonNegativeInt
@@ -208,7 +210,7 @@ def build_record(
         untrained=untrained,
         image={metric: sets.get(metric) or score_images(ordered, metric) for metric in metrics_at("image", metrics)},
         instance={metric: score_instances(ordered, metric) for metric in metrics_at("instance", metrics)},
-        counts=count_rows(ordered),
+        counts=count_rows(ordered, made_here="predictions" not in digests),
         digests=Digests(**digests, rows=rows_digest(ordered)),
         parameters=dict(parameters),
         git_commit=commit,
@@ -232,8 +234,8 @@ def rows_digest(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
-def count_rows(rows: Iterable[Row]) -> Counts:
-    """Count the rows of a run."""
+def count_rows(rows: Iterable[Row], *, made_here: bool = True) -> Counts:
+    """Count the rows of a run; `made_here` says whether a method made the pictures, whose boxes the rows count."""
     everything = list(rows)
     scored = [row for row in everything if not row.failed]
     return Counts(
@@ -241,7 +243,7 @@ def count_rows(rows: Iterable[Row]) -> Counts:
         failed=len(everything) - len(scored),
         gray_truth=sum(row.status == "gray-truth" for row in scored),
         without_instances=sum(row.n_instances == 0 for row in scored),
-        without_detections=sum(row.n_boxes == 0 for row in scored),
+        without_detections=sum(row.n_boxes == 0 for row in scored) if made_here else None,
         instances=sum(row.n_instances for row in scored),
         left_out_small=sum(row.left_out_small for row in scored),
         left_out_crowd=sum(row.left_out_crowd for row in scored),

@@ -20,7 +20,8 @@ class Instances:
 
     Attributes:
         scored: annotation and box in pixels at the protocol's size.
-        left_out_small: boxes below 16 px on the short side; those outside of the protocol's crop are among them.
+        left_out_small: boxes below 16 px on the short side; those without area, with a number that is not finite, or
+            outside of the protocol's crop are among them.
         left_out_crowd: crowds, of any size.
     """
 

@@ -228,12 +228,14 @@ def test_crowds_and_small_boxes_are_left_out_and_counted() -> None:
         1: (0.0, 0.0, 16.0, 16.0),
         2: (0.0, 0.0, 15.0, 200.0),
         3: (5.0, 5.0, 90.0, 90.0),
-        4: (900.0, 5.0, 9.0, 9.0),
+        4: (900.0, 5.0, 90.0, 90.0),
+        5: (5.0, 5.0, 0.0, 90.0),
+        6: (5.0, 5.0, math.nan, 90.0),
     }
     annotations = [Annotation(id=key, category_id=1, bbox=box, area=1.0, crowd=key == 3) for key, box in boxes.items()]
     found = find_instances(annotations, WHOLE, (480, 640))
     assert [(annotation.id, box) for annotation, box in found.scored] == [(1, (0, 0, 16, 16))]
-    assert (found.left_out_small, found.left_out_crowd) == (2, 1)
+    assert (found.left_out_small, found.left_out_crowd) == (4, 1)
 
 
 def test_sizes_are_those_of_coco() -> None:

@@ -112,6 +112,10 @@ def test_pictures_are_counted() -> None:
     counts = build(make_rows()).counts
     assert (counts.images, counts.failed, counts.gray_truth, counts.identical) == (14, 1, 1, 1)
     assert (counts.without_instances, counts.without_detections) == (4 + 1, 1)
+    folder = {"dataset": "d" * 64, "config": "c" * 64, "predictions": "p" * 64}
+    record = build(make_rows(), digests=folder)
+    assert record.counts == counts.model_copy(update={"without_detections": None}), "nobody knows what boxes it saw"
+    assert RunRecord.model_validate_json(record.to_json()) == record
     assert counts.instances == 4 * 1 + 3 * 57 + 1
     assert (counts.left_out_small, counts.left_out_crowd) == (3, 2)
 
