@@ -18,6 +18,7 @@ from bench.outputs import refuse_other_run
 from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
 from bench.progress import progress, say
 from bench.provenance import canonical_digest, run_id, sources_digest
+from bench.scoring.classification import tell_classes
 from bench.scoring.networks import find_networks
 from bench.suite import Suite
 from bench.weights import load_manifest, weights_digest
@@ -111,6 +112,7 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     data = find_data(suite, runs, options)
     weights = {(run.method.name, run.seed): find_weights_folder(run, options.places) for run in runs}
     metrics, notices = available_metrics(suite, download=options.download)
+    notices += [line for name, found in data.items() for line in tell_classes(name, found.source, metrics)]
     for notice in notices:
         say(notice)
     boxes = {

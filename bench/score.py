@@ -25,6 +25,7 @@ from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import Row, await_writers, read_rows
 from bench.runner import compute
+from bench.scoring.classification import tell_classes
 from bench.scoring.folders import FolderRequest, open_truth
 from bench.scoring.networks import find_networks
 from bench.scoring.sets import score_set
@@ -94,6 +95,8 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
     if isinstance(truth, AnnotatedFolderSource) and submission.instances is not None:
         _tell_listed(truth, submission.instances)
     metrics = find_metrics(submission)
+    for notice in tell_classes(submission.dataset, truth, metrics):
+        say(notice)
     digests = _digests(truth, predictions, pairing.matched)
     settings = {"name": submission.name, "dataset_name": submission.dataset, "partial": not pairing.whole}
     protocol = PROTOCOLS[submission.protocol].digest

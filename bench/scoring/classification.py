@@ -10,6 +10,7 @@ from torchvision.models import VGG16_Weights, vgg16
 
 from bench.scoring.perceptual import full_precision
 from bench.scoring.states import check_state, read_state
+from datamodules.photos import PhotoSource
 from datamodules.synsets import imagenet_synsets
 
 CHUNK = 8
@@ -25,6 +26,22 @@ def imagenet_labels(classes: Sequence[str]) -> list[int]:
     """
     numbers = {synset: number for number, synset in enumerate(imagenet_synsets())}
     return [numbers.get(name, -1) for name in classes]
+
+
+def has_imagenet_classes(source: PhotoSource) -> bool:
+    """Whether any picture is of a class that ImageNet's networks know."""
+    numbers = imagenet_labels(source.classes)
+    return any(numbers[photo.label] >= 0 for photo in source.photos if photo.label >= 0)
+
+
+def tell_classes(name: str, source: PhotoSource, metrics: Sequence[str]) -> list[str]:
+    """Return a line that says so where `classification_top1` is asked for and a dataset cannot have it, else none."""
+    if "classification_top1" not in metrics or has_imagenet_classes(source):
+        return []
+    return [
+        f"{name}: classification_top1 stays empty, since no picture has an ImageNet class: it wants folders named by "
+        "synsets, such as n01440764, and no COCO file, or a standard set with labels, such as imagenet-ctest10k-v1"
+    ]
 
 
 @cache

@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,14 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights, vgg16
 
 from bench.errors import UsageError
-from bench.scoring.classification import imagenet_labels, load_classifier, top1
+from bench.scoring.classification import (
+    has_imagenet_classes,
+    imagenet_labels,
+    load_classifier,
+    tell_classes,
+    top1,
+)
+from datamodules.sources.folder import FolderSource
 
 DEVIATION = 0.224
 """The smallest of the three by which the transform divides."""
@@ -39,6 +47,24 @@ def test_labels_are_the_numbers_of_the_networks() -> None:
     labels = imagenet_labels(classes)
     assert labels == [0, 999, -1, -1, 207]
     assert [names[label] for label in labels if label >= 0] == ["tench", "toilet tissue", "golden retriever"]
+
+
+@pytest.mark.parametrize(
+    ("names", "known"), [(("tench/a", "b"), False), (("tench/a", "n01440764/b"), True), (("n00000000/a",), False)]
+)
+def test_a_set_without_a_class_of_the_networks_is_told_what_is_wanted(
+    names: Sequence[str], known: bool, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.png").touch()
+    source = FolderSource(tmp_path)
+    assert has_imagenet_classes(source) == known
+    assert tell_classes("mine", source, ("psnr",)) == []
+    lines = tell_classes("mine", source, ("psnr", "classification_top1"))
+    assert [re.findall(r"mine|n01440764|imagenet-ctest10k-v1", line) for line in lines] == (
+        [] if known else [["mine", "n01440764", "imagenet-ctest10k-v1"]]
+    )
 
 
 def test_each_picture_is_right_or_wrong_or_of_no_class(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import squeezenet1_1
 
-from bench import execute
+from bench import execute, prepare
 from bench.plan import Places
 from bench.prepare import Options
 from bench.runner import run
@@ -32,17 +33,19 @@ def test_metrics_without_a_network_are_named_once_with_the_remedy(
     assert notices == ["lpips_vgg is left out: no weights vgg16-397923af.pth: bring them"]
 
 
-def test_a_process_of_a_run_takes_the_weights_that_were_found_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_finds_weights_before_its_processes_and_says_what_stays_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetching: list[bool] = []
 
     def find(metrics: tuple[str, ...], *, download: bool = True) -> tuple[Networks, tuple[str, ...], list[str]]:
         fetching.append(download)
-        return Networks(), metrics, []
+        return Networks(classifier=nn.Identity()), metrics, []
 
-    monkeypatch.setattr(execute, "find_networks", find)
+    for module in (prepare, execute):
+        monkeypatch.setattr(module, "find_networks", find)
     dataset = {"id": "synthetic", "count": 1, "size": 32}
-    suite = {"name": "tiny", "methods": ["gray"], "datasets": [dataset], "metrics": ["psnr"]}
+    suite = {"name": "tiny", "methods": ["gray"], "datasets": [dataset], "metrics": ["psnr", "classification_top1"]}
     assert run(Suite.model_validate(suite), Options(tmp_path, Places(tmp_path))) == 0
-    assert fetching == [False]
+    assert fetching == [True, False]
+    assert "synthetic: classification_top1 stays empty" in capsys.readouterr().err

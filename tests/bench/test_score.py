@@ -222,6 +222,8 @@ def test_what_a_run_writes_is_written(folders: Path) -> None:
     assert (found.method, found.detector, found.seed, found.protocol) == ("ours", "none", 0, "native-v1")
     assert (found.parameters, found.precision, found.partial, found.untrained) == ({}, "32", False, False)
     assert found.images_per_second is not None
+    assert (found.counts.without_instances, found.counts.without_detections) == (5, None)
+    assert (out / "report.html").read_text().count('<td data-value="">—</td>') == 1
     for path in out.rglob("*"):
         if path.is_file() and path.suffix in {".json", ".csv", ".yaml", ".jsonl", ".md"}:
             text = path.read_text()
@@ -455,7 +457,7 @@ def test_without_enough_memory_pictures_are_scored_one_by_one(folders: Path, mon
 
 
 def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for seed, name in enumerate(("n01443537/x", "n01443537/y", "n01440764/x", "loose")):
         save(photo(seed), tmp_path / "truth" / f"{name}.png")
@@ -491,6 +493,10 @@ def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
     assert first["classification_top1"].n == 3
     assert first["fid"].n == 4
     assert first["fid"].mean is not None
+    assert "stays empty" not in capsys.readouterr().err
+    given = {"predictions": tmp_path / "ours/n01443537", "truth": tmp_path / "truth/n01443537"}
+    assert submit(tmp_path, metrics=("classification_top1",), name="flat", **given) == 0
+    assert "folder: classification_top1 stays empty, since no picture has an ImageNet class" in capsys.readouterr().err
 
 
 def colorbench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
