@@ -33,6 +33,8 @@ MOST_CRASHES = 5
 """Crashes in a row, without a finished picture between them, after which a run is left."""
 MOST_EMPTY_HANDED = 2
 """The same where the process had no picture in its hands: it loaded weights, or read the next pictures."""
+PATIENCE = 5.0
+"""Seconds that processes have to end by themselves, all together."""
 
 STOPS = {status: number for number in (signal.SIGINT, signal.SIGTERM) for status in (-number, 128 + number)}
 """Exit statuses of a process that somebody stopped, which says nothing about the method."""
@@ -108,9 +110,13 @@ class Member:
         return read_rows(request.folder, request.run_id, self.rank)
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
-        for line in process.stdout or ():
-            self.events.put((self.rank, json.loads(line)))
-        self.events.put((self.rank, None))
+        try:
+            for line in process.stdout or ():
+                self.events.put((self.rank, json.loads(line)))
+        except ValueError:  # half an answer, the last thing that it does
+            process.kill()
+        finally:
+            self.events.put((self.rank, None))
 
     @property
     def request(self) -> Work:
@@ -138,6 +144,7 @@ class Member:
             advance(answer["rows"])
         elif "effort" in answer:
             self.results.append(Effort(**answer["effort"]))
+            self.in_hand, self.missing = (), 0
             self._forget()
         else:
             raise CommandError(
@@ -152,13 +159,17 @@ class Member:
             self.silent = True
             self.process.kill()
 
-    def end(self) -> None:
-        """End the process, by force if it does not listen."""
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        if self.process is not None:
+            self.process.terminate()
+
+    def end(self, until: float) -> None:
+        """Wait for the process to end, and from a time on end it by force."""
         if self.process is None:
             return
-        self.process.terminate()
         try:
-            self.process.wait(5)
+            self.process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -287,9 +298,17 @@ def execute_in_processes(
             while not all(member.finished and member.process is None for member in team):
                 _follow(team, events, advance)
         finally:
-            for member in team:
-                member.end()
+            end_all(team)
     return [_together(results) for results in zip(*(member.results for member in team), strict=True)]
+
+
+def end_all(team: Sequence[Member]) -> None:
+    """End all processes, and by force those that do not listen."""
+    for member in team:
+        member.terminate()
+    until = time.monotonic() + PATIENCE
+    for member in team:
+        member.end(until)
 
 
 def _follow(team: Sequence[Member], events: Queue[Event], advance: Callable[[int], None]) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from bench.errors import CommandError
 from bench.execute import Effort, Request
 from bench.interrupt import Interrupted
 from bench.rows import Row, read_rows
-from bench.workers import GaveUpError, Task, execute_in_processes
+from bench.workers import GaveUpError, Member, Task, end_all, execute_in_processes
 
 RUN = "5" * 64
 KEYS = tuple("abcdefgh")
@@ -66,6 +67,18 @@ for run in orders["runs"]:
     folder = pathlib.Path(run["request"]["folder"])
     if plan.get(folder.name) == "crash":
         os.abort()
+    elif plan.get(folder.name) == "load":
+        time.sleep(1)
+    elif plan.get(folder.name) == "torn":
+        print('{"rows"', end="", flush=True)
+        os.abort()
+    elif plan.get(folder.name) == "garbled":
+        print('{"rows"', flush=True)
+        time.sleep(60)
+    elif plan.get(folder.name) == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (here / f"deaf{orders['rank']}").touch()
+        time.sleep(60)
     path = folder / f"rows.rank{orders['rank']}.jsonl"
     done, size = run["done"], run["request"]["batch_size"]
     before = len(done)
@@ -75,6 +88,8 @@ for run in orders["runs"]:
         batch = KEYS[start:start + size]
         if not set(batch) <= set(done):
             color(batch, done, folder, path)
+    if plan.get(folder.name) == "few":
+        say(begin=["h"])
     say(effort={"pictures": len(done) - before, "seconds": 1.0, "peak_memory_mb": 2.0})
 '''
 
@@ -215,3 +230,41 @@ def test_a_stopped_process_stops_all_and_blames_no_picture(plan: Plan, tmp_path:
     with pytest.raises(Interrupted, match="SIGTERM"):
         execute_in_processes([task(tmp_path / "one", batch_size=1)], 2)
     assert statuses(tmp_path / "one") == {"a": "ok"}
+
+
+def test_what_comes_after_a_run_is_not_laid_to_its_pictures(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process that said too little is neither late nor suspicious while it loads the next run's weights."""
+    plan({"one": "few", "two": "load", "three": "crash"})
+    names = ("one", "two", "three")
+    one, two, three = execute_in_processes([task(tmp_path / name) for name in names], 1, timeout=0.5)
+    assert isinstance(one, Effort)
+    assert isinstance(two, Effort)
+    assert str(three).startswith("three: left unfinished: process 0 was killed by SIGABRT, 2 times in a row")
+    assert "no answer" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("deed", ["torn", "garbled"])
+def test_an_answer_that_breaks_off_ends_a_process(deed: str, plan: Plan, tmp_path: Path) -> None:
+    plan({"bad": deed})
+    bad, good = execute_in_processes([task(tmp_path / name) for name in ("bad", "good")], 1)
+    assert isinstance(bad, GaveUpError)
+    assert isinstance(good, Effort)
+
+
+def test_processes_that_do_not_listen_are_ended_together(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
+    plan({"one": "deaf"})
+    team = [Member(rank, 4, [task(tmp_path / "one")], None, Queue()) for rank in range(4)]
+    for member in team:
+        member.start()
+    until = time.monotonic() + 30
+    while len(list(tmp_path.glob("deaf*"))) < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    began = time.monotonic()
+    end_all(team)
+    assert 0.5 <= time.monotonic() - began < 1.5
+    assert all(member.process is None for member in team)
