@@ -234,6 +234,12 @@ def test_groups_are_those_of_a_plain_loop() -> None:
     assert 1 < expected[-1] < 6, "the case is to have ties and groups"
 
 
+def test_a_single_pair_that_differs_is_found_among_many() -> None:
+    noise = np.random.default_rng(17).normal(0, 100, (40, 34))
+    scores = np.column_stack([np.ones(40), noise, np.zeros(40)])
+    assert tie_groups(scores, np.arange(40)) == [1] * 35 + [2], "one pair of 630, all others are of noise"
+
+
 def test_a_group_is_judged_by_the_method_that_opened_it() -> None:
     base, noise = np.linspace(20, 30, 12), np.random.default_rng(14).normal(0, 0.1, 12)
     first, second, third = base, base + noise - noise.mean() - 0.001, base - 1
