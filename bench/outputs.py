@@ -19,6 +19,19 @@ from bench.rows import Row, read_rows, write_images_csv, write_instances_csv
 from bench.scoring.metrics import row_columns
 from bench.status import PlannedRun, read_plan_file
 
+COMPUTATION = (
+    "git_commit",
+    "git_dirty",
+    "versions",
+    "device",
+    "processes",
+    "started_utc",
+    "seconds",
+    "images_per_second",
+    "peak_memory_mb",
+)
+"""What a record says of the computation of its rows; all else follows from these and from the configuration."""
+
 
 @contextmanager
 def working_in(out: Path) -> Iterator[None]:
@@ -68,16 +81,20 @@ def write_results(
         folder: of the run.
         run_id: of its rows.
         metrics: that were computed.
-        describe: makes the record of the rows. Where one of these very rows stands already it is kept: its times are
-            those of the real computation.
+        describe: makes the record of the rows. Where one of these very rows stands already, `COMPUTATION` is taken
+            from it, whatever else it says.
+
+    Returns:
+        The record that stands there now.
     """
     rows = read_rows(folder, run_id)
     write_images_csv(rows.values(), folder / "images.csv", row_columns("image", metrics))
     write_instances_csv(rows.values(), folder / "instances.csv", row_columns("instance", metrics))
     write_breakdown(rows.values(), folder / "breakdown.csv", metrics)
-    record = describe(rows)
-    if not _same_rows(folder / "record.json", record):
-        atomic_write(folder / "record.json", record.to_json())
+    path = folder / "record.json"
+    record = _with_computation(path, describe(rows))
+    if not path.is_file() or path.read_bytes() != record.to_json().encode():
+        atomic_write(path, record.to_json())
     return record
 
 
@@ -118,11 +135,12 @@ def config_digest(folder: Path) -> str:
     return hashlib.sha256((folder / "config.yaml").read_bytes()).hexdigest()
 
 
-def _same_rows(path: Path, record: RunRecord) -> bool:
-    if not path.is_file():
-        return False
+def _with_computation(path: Path, record: RunRecord) -> RunRecord:
+    """Return a record with `COMPUTATION` from the one at `path`, if that is of the same rows."""
     try:
         before = RunRecord.model_validate_json(path.read_bytes())
-    except ValidationError:  # a broken record is written anew
-        return False
-    return before.digests == record.digests and before.run_id == record.run_id
+    except (FileNotFoundError, ValidationError):  # a broken record is written anew
+        return record
+    if (before.run_id, before.digests.rows) != (record.run_id, record.digests.rows):
+        return record
+    return record.model_copy(update={name: getattr(before, name) for name in COMPUTATION})

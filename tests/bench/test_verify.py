@@ -276,6 +276,25 @@ def test_an_older_folder_holds_and_goes_on(finished: Path, tmp_path: Path) -> No
         run(SUITE, Options(out, Places(out), download=False))
 
 
+def test_running_again_mends_an_edited_record(finished: Path, out: Path) -> None:
+    """What the computation took stays as it was; nothing else of the old record does."""
+
+    def edit(record: dict[str, Any]) -> None:
+        record["image"]["psnr"]["mean"] = 99.0
+        record["counts"]["failed"] = 1
+        record |= {"partial": True, "method": "better", "schema": 2}
+
+    record = out / GRAY / "record.json"
+    change_record(out, edit)
+    assert found(out)
+    assert run(SUITE, Options(out, Places(out), download=False)) == 0
+    assert record.read_bytes() == (finished / GRAY / "record.json").read_bytes()
+    assert verify(out) == (1, [])
+    written = record.stat().st_mtime_ns
+    assert run(SUITE, Options(out, Places(out), download=False)) == 0
+    assert record.stat().st_mtime_ns == written, "what is right is left alone"
+
+
 def test_an_edited_configuration_is_named(out: Path) -> None:
     path = out / GRAY / "config.yaml"
     content = yaml.safe_load(path.read_text())
