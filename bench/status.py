@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,10 @@ def read_plan_file(out: Path) -> list[PlannedRun]:
 
 
 def _planned(out: Path, path: Path) -> PlannedRun:
-    record = read_record(path)
+    try:
+        record = read_record(path)
+    except CommandError:
+        return _named_by_folder(out, path.parent)
     return PlannedRun(
         folder=path.parent.relative_to(out).as_posix(),
         dataset=record.dataset,
@@ -88,6 +92,22 @@ def _planned(out: Path, path: Path) -> PlannedRun:
         total=record.counts.images,
         run_id=record.run_id,
     )
+
+
+def _named_by_folder(out: Path, folder: Path) -> PlannedRun:
+    """Return what `<dataset>/<method>--<detector>--s<seed>` and the rows say of a run whose record cannot be read."""
+    named, _, seed = folder.name.rpartition("--s")
+    method, _, detector = named.rpartition("--")
+    run = PlannedRun(
+        folder=folder.relative_to(out).as_posix(),
+        dataset=folder.parent.name,
+        method=method or folder.name,
+        detector=detector,
+        seed=int(seed) if seed.isdecimal() else 0,
+        total=0,
+        run_id="",
+    )
+    return run.model_copy(update={"total": len(_rows(out, run)[0])})
 
 
 def read_status(out: Path) -> dict[str, Any]:
@@ -107,7 +127,9 @@ def read_status(out: Path) -> dict[str, Any]:
 def _run_status(out: Path, run: PlannedRun) -> dict[str, Any]:
     rows, error = _rows(out, run)
     broken = [row for row in rows.values() if row.failed]
-    state = "finished" if _is_finished(out, run) else "partial" if rows or error else "not started"
+    finished, unreadable = _record_state(out, run)
+    error = error or unreadable
+    state = "finished" if finished else "partial" if rows or error else "not started"
     return {
         **run.model_dump(),
         "state": state,
@@ -126,10 +148,27 @@ def _rows(out: Path, run: PlannedRun) -> tuple[dict[str, Row], str]:
         return {}, str(error)
 
 
-def _is_finished(out: Path, run: PlannedRun) -> bool:
-    """Whether the run has a record of its own, not one that another run left in its folder."""
+def tell_failures(out: Path, folders: Collection[str] | None = None) -> list[str]:
+    """Return a line for each of the first failed pictures in an output folder, with its reason, and one for the rest.
+
+    Args:
+        out: folder of runs.
+        folders: of the runs that are asked about, relative to it; None for all.
+    """
+    runs = [run for run in read_plan(out) if folders is None or run.folder in folders]
+    failed = [(run.folder, row) for run in runs for row in _rows(out, run)[0].values() if row.failed]
+    lines = [f"{folder}: {row.image}: {row.message} ({row.status})" for folder, row in failed[:MOST_FAILURES]]
+    more = len(failed) - len(lines)
+    return [*map(visible, lines), *([f"and {more} more"] if more else [])]
+
+
+def _record_state(out: Path, run: PlannedRun) -> tuple[bool, str]:
+    """Return whether the run has a record of its own, not one that another run left, and why it cannot be read."""
     path = path_below(out, run.folder) / "record.json"
-    return path.is_file() and read_record(path).run_id == run.run_id
+    try:
+        return path.is_file() and read_record(path).run_id == run.run_id, ""
+    except CommandError as error:
+        return False, str(error)
 
 
 def print_status(out: Path, console: Console | None = None) -> None:

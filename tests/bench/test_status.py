@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.errors import CommandError, MissingError
 from bench.record import RunRecord
-from bench.status import print_status, read_status
+from bench.status import print_status, read_status, tell_failures
 
 Finish = Callable[..., RunRecord]
 
@@ -61,12 +61,37 @@ def test_people_see_the_same(stopped: Path) -> None:
     assert "runs/samples/killed--none--s0:\n  b\n" in text
 
 
+def test_the_first_failures_are_told_with_their_reason(stopped: Path, finish_run: Finish) -> None:
+    many = dict.fromkeys([f"{number:02}\x1b[2J" for number in range(12)], "error-size")
+    finish_run(stopped, many, method="worse", metrics=("psnr",))
+    assert tell_failures(stopped, {"runs/samples/done--none--s0"}) == []
+    first, second, *_, last = lines = tell_failures(stopped)
+    assert first == "runs/samples/killed--none--s0: b: it broke (error-decode)"
+    assert second == "runs/samples/worse--none--s0: 00\N{REPLACEMENT CHARACTER}[2J: it broke (error-size)"
+    assert (len(lines), last) == (11, "and 3 more")
+
+
 def test_a_record_of_another_run_does_not_count(stopped: Path) -> None:
     path = stopped / "plan.json"
     path.write_text(path.read_text().replace(read_status(stopped)["runs"][0]["run_id"], "0" * 64))
     run = read_status(stopped)["runs"][0]
     assert run["state"] == "partial"
     assert "among those of run 000000000000" in run["error"]
+
+
+@pytest.mark.parametrize("with_plan", [True, False])
+def test_a_broken_record_is_named_beside_its_run(stopped: Path, with_plan: bool) -> None:
+    if not with_plan:
+        (stopped / "plan.json").unlink()
+    (stopped / "runs/samples/done--none--s0/record.json").write_text('{"schema": 1')
+    run, *others = read_status(stopped)["runs"]
+    place = (run["dataset"], run["method"], run["detector"], run["seed"])
+    assert (*place, run["state"], run["done"], run["total"]) == ("samples", "done", "none", 0, "partial", 3, 3)
+    assert "done--none--s0/record.json is no record" in run["error"]
+    assert len(others) == (2 if with_plan else 0)
+    file = io.StringIO()
+    print_status(stopped, Console(file=file, highlight=False, width=100))
+    assert "record.json is no record" in file.getvalue()
 
 
 def test_runs_without_a_plan_are_shown_too(tmp_path: Path, finish_run: Finish) -> None:
