@@ -115,16 +115,20 @@ def quiet_lightning() -> Iterator[None]:
 
 
 class Announcement(pl.Callback):
-    """Say which pictures the method is about to get, before it gets them."""
+    """Say which pictures the method is to answer for, before it gets them; comes after the evaluator, which notes them.
 
-    def __init__(self, begin: Callable[[Sequence[str]], object]) -> None:
+    Others of the batch have their row already, or could not be read.
+    """
+
+    def __init__(self, evaluator: Evaluator, begin: Callable[[Sequence[str]], object]) -> None:
+        self.evaluator = evaluator
         self.begin = begin
 
     def on_test_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Say so."""
-        self.begin(batch.gray.key)
+        self.begin(self.evaluator.in_flight)
 
 
 def make_trainer(request: Request, callbacks: Sequence[pl.Callback], rank: int) -> pl.Trainer:
@@ -176,7 +180,7 @@ def execute(request: Request, portion: Portion) -> Effort:
         evaluator = make_evaluator(request, store, features, data, portion)
         began = time.monotonic()
         with quiet_lightning():
-            share = Share(request, method, data, evaluator, Announcement(portion.begin), portion.rank)
+            share = Share(request, method, data, evaluator, Announcement(evaluator, portion.begin), portion.rank)
             share.try_singly(portion.singly)
             share.score()
         return Effort(evaluator.written, time.monotonic() - began, peak_memory_mb())
@@ -255,7 +259,7 @@ class Share:
             What the method failed with.
         """
         self.data.done, self.data.alone = self.evaluator.finished, alone
-        callbacks = (self.announcement, self.evaluator)
+        callbacks = (self.evaluator, self.announcement)
         try:
             make_trainer(self.request, callbacks, self.rank).test(self.method, datamodule=self.data, verbose=False)
         except CommandError:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,18 @@ def test_any_number_of_processes(devices: int, unbroken: Unbroken, out: Path) ->
     check_whole(out, unbroken.out)
     rows = sorted(path.name for path in (out / "runs/coco/gray--none--s0").glob("rows.*"))
     assert rows == [f"rows.rank{rank}.jsonl" for rank in range(devices)]
+
+
+def test_a_picture_is_announced_where_the_method_is_to_answer_for_it(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that has its row, which is coloured again for the others of its batch, nor one that is unreadable."""
+    (out.parent / "photos" / "2.png").write_bytes(b"no picture")
+    announced: list[Sequence[str]] = []
+    heard = partial(replace, done=frozenset("0"), begin=announced.append)
+    monkeypatch.setattr(runner, "do_work", lambda work, portion: do_work(work, heard(portion)))
+    run_here(out, methods=["gray"])
+    assert announced == [("1",), ("3",), ("4",)]
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
