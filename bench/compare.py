@@ -1,6 +1,7 @@
 """Two methods of an output folder on the same pictures: how far apart, how surely, and where most. Knows no torch."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.board import LEVEL_WORDS
+from bench.board import LEVEL_WORDS, run_key
 from bench.catalog import known
 from bench.errors import CommandError, MissingError, UsageError
 from bench.leaderboard import finished_runs
 from bench.observations import Observations, Paired, mean_over_seeds, pair, read_observations, score_of
-from bench.ranking import DEFAULT_SORT, group_seeds
+from bench.ranking import DEFAULT_SORT, exact_name, name_groups
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.statistics import Floats, PairedDifference, paired_difference
@@ -25,7 +26,10 @@ Run = tuple[Path, RunRecord]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Hold one of the two methods, `<method>--<detector>`, with its runs, one a seed."""
+    """Hold one of the two methods, `<method>--<detector>`, with its runs, one a seed.
+
+    Where runs of one method differ in more than their seed, `#` and the first digits of a run id follow the method.
+    """
 
     name: str
     runs: tuple[Run, ...]
@@ -104,7 +108,7 @@ def compare_methods(
 
     Args:
         folder: output folder of runs.
-        a: a method's name, or `<method>--<detector>`.
+        a: a method's name as the leaderboard has it, with or without `--<detector>`.
         b: the other one.
         metric: by which they are compared.
         level: whole pictures or instances.
@@ -149,22 +153,28 @@ def _of_dataset(runs: Sequence[Run], dataset: str | None) -> list[Run]:
 
 
 def _find(runs: Sequence[Run], name: str) -> Side:
-    """Return the runs of a method that is named by itself or with its detector."""
-    sides: dict[str, list[Run]] = {}
-    for folder, record in sorted(runs, key=lambda run: run[1].seed):
-        sides.setdefault(f"{record.method}--{record.detector}", []).append((folder, record))
-    methods = {record.method for _, record in runs}
-    known("method of these runs", name, {*sides, *methods})
-    meant = [full for full, found in sides.items() if name in {full, found[0][1].method}]
+    """Return the runs of a method that is named as in the leaderboard, alone or with its detector."""
+    folders = {run_key(record): folder for folder, record in runs}
+    names: set[str] = set()
+    meant: dict[str, list[RunRecord]] = {}
+    for full, records in _sides([record for _, record in runs]):
+        method, detector = records[0].method, records[0].detector
+        called = {full, f"{full}--{detector}", method, f"{method}--{detector}"}
+        names |= called
+        if name in called:
+            meant[f"{full}--{detector}"] = records
+    known("method of these runs", name, names)
     if len(meant) > 1:
         raise UsageError(f"{name} stands for {' and '.join(sorted(meant))}: say which")
-    side = Side(meant[0], tuple(sides[meant[0]]))
-    if len(group_seeds(side.records)) > 1:
-        raise UsageError(
-            f"the runs of {side.name} differ in more than their seed, so no mean over them can be compared: give what "
-            "differs another name in its suite"
-        )
-    return side
+    ((full, records),) = meant.items()
+    return Side(full, tuple((folders[run_key(record)], record) for record in records))
+
+
+def _sides(records: Sequence[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
+    """Return the runs of each entry of the leaderboard; whole and partial ones of one name are told apart, too."""
+    groups = name_groups(records)
+    counts = Counter((name, runs[0].detector) for name, runs in groups)
+    return [(name if counts[name, runs[0].detector] == 1 else exact_name(runs[0]), runs) for name, runs in groups]
 
 
 def _check_comparable(a: Side, b: Side) -> None:

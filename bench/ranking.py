@@ -86,10 +86,7 @@ def _board(
     sort: str,
     observations: Mapping[RunKey, Observations],
 ) -> Board:
-    groups: dict[tuple[str, str, bool, bool], list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault((record.method, record.detector, record.partial, record.untrained), []).append(record)
-    entries = [entry for group in groups.values() for entry in _entries(group, level, sort)]
+    entries = [_entry(name, runs, level, sort) for name, runs in name_groups(records)]
     present = {name for entry in entries for name, cell in entry.scores.items() if cell.mean is not None}
     metrics = tuple(metric for name, metric in METRICS.items() if name in present)
     for metric in metrics:
@@ -101,15 +98,28 @@ def _board(
     return Board(dataset, protocol, level, sort, metrics, tuple(ordered))
 
 
-def _entries(records: Sequence[RunRecord], level: Level, sort: str) -> list[Entry]:
-    """Return one entry of all seeds; runs that differ in more than their seed are entries told apart by run id."""
-    repeated = group_seeds(records)
-    if len(repeated) == 1:
-        return [_entry(records[0].method, records, level, sort)]
-    return [_entry(f"{runs[0].method}#{runs[0].run_id[:8]}", runs, level, sort) for runs in repeated]
+def name_groups(records: Sequence[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
+    """Return the runs of each entry of a board with its name.
+
+    It is the method's; where runs of one method and detector differ in more than their seed, `#` and the first digits
+    of a run id follow it.
+    """
+    groups: dict[tuple[str, str, bool, bool], list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault((record.method, record.detector, record.partial, record.untrained), []).append(record)
+    named = []
+    for group in groups.values():
+        alike = _group_seeds(group)
+        named += [(exact_name(runs[0]) if len(alike) > 1 else runs[0].method, runs) for runs in alike]
+    return named
 
 
-def group_seeds(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
+def exact_name(record: RunRecord) -> str:
+    """Return the method with the first digits of the run id."""
+    return f"{record.method}#{record.run_id[:8]}"
+
+
+def _group_seeds(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Group the runs that can be one thing with several seeds: alike but for the seed, which all differ in."""
     kinds: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.run_id)):

@@ -14,6 +14,7 @@ from bench.commands.results import compare
 from bench.compare import compare_methods
 from bench.compare_text import notes, print_comparison, summary, to_document
 from bench.errors import CommandError, MissingError, UsageError
+from bench.leaderboard import read_boards
 from bench.record import RunRecord
 from bench.statistics import bootstrap_interval
 
@@ -195,13 +196,26 @@ def test_runs_on_other_pictures_or_protocols_are_refused(tmp_path: Path, finish:
         compare_methods(tmp_path, "gray", "larger")
 
 
-def test_seeds_of_other_settings_are_refused(tmp_path: Path, finish: Finish) -> None:
+def test_runs_of_other_settings_are_known_by_the_names_of_the_leaderboard(tmp_path: Path, finish: Finish) -> None:
     finish(table({"a": 20.0}), method="gray")
-    for seed in (0, 1):
-        finish(table({"a": 21.0}), method="mixed", seed=seed)
+    mixed = [finish(table({"a": 21.0 + seed}), method="mixed", seed=seed) for seed in (0, 1)]
     rewrite(tmp_path, "mixed", lambda record: record.model_copy(update={"precision": "bf16"}))
-    with pytest.raises(UsageError, match="runs of mixed--none differ in more than their seed"):
+    names = [f"mixed#{record.run_id[:8]}" for record in mixed]
+    assert {entry.method for entry in read_boards([tmp_path])[0].entries} == {"gray", *names}
+    found = [compare_methods(tmp_path, name, "gray") for name in (names[0], f"{names[1]}--none")]
+    assert [(each.a.name, each.found.mean) for each in found] == [
+        (f"{names[0]}--none", 1.0),
+        (f"{names[1]}--none", 2.0),
+    ]
+    with pytest.raises(UsageError, match=r"^mixed stands for mixed#\w{8}--none and mixed#\w{8}--none: say which$"):
         compare_methods(tmp_path, "gray", "mixed")
+
+
+def test_a_partial_run_is_told_from_whole_ones_of_its_method(tmp_path: Path, finish: Finish) -> None:
+    whole = finish(table({"a": 20.0}), method="gray")
+    partial = finish(table({"a": 24.0}), method="gray", seed=1, partial=True)
+    names = [f"gray#{record.run_id[:8]}" for record in (whole, partial)]
+    assert compare_methods(tmp_path, *names).found.mean == -4.0
 
 
 def test_what_was_not_measured_or_was_edited_is_said(tmp_path: Path, finish: Finish) -> None:
