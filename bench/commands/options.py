@@ -1,5 +1,7 @@
 """What several commands have in common: their options, and how they print and end."""
 
+import shlex
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -49,8 +51,20 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def end(failed: int, where: str = "each is named in its run's images.csv") -> None:
+def end(failed: int, where: str) -> None:
     """End with status 1 where pictures failed."""
     if failed:
-        errors.print(f"{failed} {'picture' if failed == 1 else 'pictures'} failed; {where}", markup=False)
+        told = f"{failed} {'picture' if failed == 1 else 'pictures'} failed; {where}"
+        errors.print(told, markup=False, soft_wrap=True)
         raise typer.Exit(1)
+
+
+def end_runs(failed: int, out: Path, folders: Collection[str] | None = None) -> None:
+    """End with status 1 where pictures of runs failed, after a line with the reason for each of the first of them."""
+    if failed:
+        from bench.status import tell_failures
+
+        for line in tell_failures(out, folders):
+            errors.print(line, markup=False, soft_wrap=True)
+    status = f"colorbench status {shlex.quote(str(out))}"
+    end(failed, f"each is named in its run's images.csv, and `{status}` lists them")

@@ -12,7 +12,7 @@ from bench.commands.options import (
     Loggers,
     Out,
     Precision,
-    end,
+    end_runs,
     errors,
 )
 from bench.errors import MissingError, UsageError
@@ -28,7 +28,7 @@ def demo(
     """Train zhang-eccv16, iizuka-siggraph16 and instcolor-fusion in small and compare them on photos and scenes."""
     from bench.demo import run_demo
 
-    end(run_demo(out, limit))
+    end_runs(run_demo(out, limit), out)
 
 
 def run(
@@ -90,7 +90,7 @@ def run(
     failed = run_suite(loaded, options)
     print_leaderboards([out])
     typer.echo(f"report: {out / 'report.html'}")
-    end(failed)
+    end_runs(failed, out, {each.folder for each in plan(loaded, only or ())})
 
 
 def train(
@@ -204,7 +204,7 @@ def score(
     failed = score_submission(submission, pairing)
     print_leaderboards([out])
     typer.echo(f"report: {out / 'report.html'}")
-    end(failed)
+    end_runs(failed, out, {submission.folder})
 
 
 def reproduce(
@@ -232,7 +232,7 @@ def reproduce(
     from bench.studies.reproduce import reproduce as reproduce_study
 
     work = out or Path("colorbench-studies") / declared.study.id
-    end(reproduce_study(study, Workplace(work, data_root, jobs, only)))
+    end_runs(reproduce_study(study, Workplace(work, data_root, jobs, only)), work / "run")
 
 
 def _run_name(given: str | None, folder: Path) -> str:

@@ -17,6 +17,7 @@ from bench.build import build_method
 from bench.catalog import methods, model_tree, with_settings
 from bench.demo import TRAINED
 from bench.manifest import save_weights
+from bench.rows import read_rows
 from datamodules.color import rgb8_to_lab
 
 Colorbench = Callable[..., tuple[int, str, str]]
@@ -158,9 +159,15 @@ def test_failed_pictures_end_with_status_1(colorbench: Colorbench, tmp_path: Pat
     (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
     suite = tmp_path / "tiny.yaml"
     suite.write_text("{name: tiny, methods: [gray], datasets: [{id: folder, root: photos}], metrics: [psnr]}")
-    status, _, err = colorbench("run", suite, "--out", tmp_path / "out")
+    out = tmp_path / "out"
+    status, _, err = colorbench("run", suite, "--out", out)
     assert status == 1
-    assert "1 picture failed" in err
+    named, total = err.splitlines()[-2:]
+    (row,) = read_rows(out / "runs/folder/gray--none--s0").values()
+    assert named == f"runs/folder/gray--none--s0: broken: {row.message} (error-decode)"
+    assert total == (
+        f"1 picture failed; each is named in its run's images.csv, and `colorbench status {out}` lists them"
+    )
 
 
 def test_detection_names_photos_that_cannot_be_read(colorbench: Colorbench, photo: Path, tmp_path: Path) -> None:

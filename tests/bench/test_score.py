@@ -494,8 +494,8 @@ def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
     assert first["fid"].n == 4
     assert first["fid"].mean is not None
     assert "stays empty" not in capsys.readouterr().err
-    given = {"predictions": tmp_path / "ours/n01443537", "truth": tmp_path / "truth/n01443537"}
-    assert submit(tmp_path, metrics=("classification_top1",), name="flat", **given) == 0
+    flat = {"predictions": tmp_path / "ours/n01443537", "truth": tmp_path / "truth/n01443537"}
+    assert submit(tmp_path, metrics=("classification_top1",), name="flat", **flat) == 0
     assert "folder: classification_top1 stays empty, since no picture has an ImageNet class" in capsys.readouterr().err
 
 
@@ -535,6 +535,22 @@ def test_the_command_prints_the_table_and_can_be_repeated_as_it_says(
     before = contents(place(Path("out")))
     assert colorbench(monkeypatch, *repeated[1:], "--out", "out") == 0
     assert contents(place(Path("out"))) == before
+
+
+def test_the_command_names_what_failed_in_this_folder_with_the_reason(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folders)
+    shutil.copytree("ours", "others")
+    for path in ("ours/b.png", "others/a.png"):
+        Path(path).write_bytes(b"")
+    for name in ("others", "ours"):
+        assert colorbench(monkeypatch, "score", name, "truth", "--metrics", "psnr", "--out", "out") == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "runs/folder" in line]
+    assert told == [
+        f"runs/folder/{name}--none--s0: {key}: the prediction: the file is empty (error-decode)"
+        for name, key in (("others", "a"), ("ours", "b"))
+    ]
 
 
 @pytest.mark.parametrize(
