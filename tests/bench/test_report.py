@@ -201,6 +201,23 @@ def test_dates_are_whole_and_parameters_short(tmp_path: Path, finish_run: Finish
     assert '<td data-value="34187027">34.19</td>' in text
 
 
+def test_grey_predictions_are_counted_but_not_by_old_records(tmp_path: Path, finish_run: Finish) -> None:
+    new = finish_run(tmp_path, PHOTOS)
+    counts = new.counts.model_copy(update={"gray_prediction": 2})
+    (tmp_path / "runs/samples/gray--none--s0/record.json").write_text(
+        new.model_copy(update={"counts": counts}).to_json()
+    )
+    finish_run(tmp_path, PHOTOS, method="old")
+    path = tmp_path / "runs/samples/old--none--s0/record.json"
+    path.write_text(re.sub(r',\s*"gray_prediction": 0', "", path.read_text()))
+    table = write_report(tmp_path).read_text().partition('<section id="runs">')[2].partition("</table>")[0]
+    place = re.findall(r"<button[^>]*>(.*?)</button>", table).index("grey predictions")
+    lines = [
+        re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", line) for line in table.partition("<tbody>")[2].split("</tr>")[:2]
+    ]
+    assert [line[place] for line in lines] == ["2", "—"]
+
+
 def test_a_small_screen_has_the_detector_below_the_method(report: str) -> None:
     assert '<small class="slim">yolo</small></th>' in report
     assert '<td class="left wide">yolo</td>' in report
