@@ -1,26 +1,22 @@
 """Breakdowns of several methods beside each other: methods x groups by one metric. Knows no torch."""
 
-import io
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench import sheet
 from bench.board import Board, Cell, Entry, RunKey, run_key
 from bench.board_text import MISSING, format_score
 from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
 from bench.errors import MissingError, UsageError
-from bench.leaderboard import as_cell, check_measured, finished_runs
+from bench.formats import FORMATS, Tables, print_tables
+from bench.leaderboard import check_measured, finished_runs
 from bench.ranking import DEFAULT_SORT, LEVELS, places, rank_records
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.sheet import Sheet, SheetLine
-from bench.tables import table_to_csv
-from bench.terminal import PLAIN_WIDTH
 
 FILE = "breakdown.csv"
 PARTED: Mapping[By, str] = {
@@ -243,30 +239,7 @@ def render_breakdowns(
     """
     if form not in FORMATS:
         raise UsageError(f"--by has no format {form}; it has {', '.join(FORMATS)}")
-    return FORMATS[form](read_breakdown_boards(folders, by, levels=levels, sort=sort))
-
-
-def to_csv(tables: Sequence[BreakdownBoard]) -> str:
-    """Return one long table with all digits."""
-    lines = [[as_cell(value) for value in line.values()] for line in to_lines(tables)]
-    return table_to_csv(_columns(tables[0].metric), lines)
-
-
-def to_json(tables: Sequence[BreakdownBoard]) -> str:
-    """Return a list of objects with the columns of the CSV form; what is missing is null."""
-    return json.dumps(to_lines(tables), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def to_markdown(tables: Sequence[BreakdownBoard]) -> str:
-    """Return one table a board, the best of each group in bold."""
-    return "# Breakdown\n" + "".join(sheet.to_markdown(sheet_of(table)) for table in tables)
-
-
-def to_text(tables: Sequence[BreakdownBoard]) -> str:
-    """Return what the terminal shows, without colours and as wide as it needs."""
-    file = io.StringIO()
-    _print(tables, Console(file=file, highlight=False, force_terminal=False, width=PLAIN_WIDTH))
-    return file.getvalue()
+    return FORMATS[form](tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort)))
 
 
 def print_breakdowns(
@@ -278,18 +251,10 @@ def print_breakdowns(
     console: Console | None = None,
 ) -> None:
     """Print the breakdowns of output folders to the terminal, or as plain text where there is none."""
-    tables = read_breakdown_boards(folders, by, levels=levels, sort=sort)
-    _print(tables, console or Console(highlight=False))
+    print_tables(tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort)), console)
 
 
-def _print(tables: Sequence[BreakdownBoard], console: Console) -> None:
-    for table in tables:
-        sheet.print_sheet(console, sheet_of(table), sheet_of(table, interval=False))
-
-
-FORMATS: Mapping[str, Callable[[Sequence[BreakdownBoard]], str]] = {
-    "terminal": to_text,
-    "md": to_markdown,
-    "csv": to_csv,
-    "json": to_json,
-}
+def tables_of(boards: Sequence[BreakdownBoard]) -> Tables:
+    """Return one table a board, and all in one."""
+    sheets = [(sheet_of(board), sheet_of(board, interval=False)) for board in boards]
+    return Tables("Breakdown", sheets, _columns(boards[0].metric), to_lines(boards))

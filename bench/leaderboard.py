@@ -1,25 +1,23 @@
 """Leaderboards of records, for the terminal and as Markdown, CSV, JSON and HTML. Knows no torch."""
 
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import ValidationError
 from rich.console import Console
 
-from bench import sheet
 from bench.board import Board, RunKey, run_key
 from bench.board_text import sheet_of
 from bench.errors import CommandError, MissingError
 from bench.files import atomic_write
+from bench.formats import FORMATS, Tables, print_tables
 from bench.observations import Observations, read_observations
 from bench.ranking import DEFAULT_SORT, LEVELS, columns_of, rank_records, to_lines
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Level
-from bench.tables import table_to_csv
-from bench.terminal import PLAIN_WIDTH
+
+HTML = "html"
 
 
 def record_paths(out: Path) -> list[Path]:
@@ -112,13 +110,13 @@ def _names(folders: Sequence[Path]) -> str:
 
 
 def format_of(path: Path) -> str | None:
-    """Return the format of `FORMATS` that a file's suffix asks for; None where it asks for none.
+    """Return the format that a file's suffix asks for; None where it asks for none.
 
     >>> format_of(Path("tables/board.MD"))
     'md'
     """
     form = path.suffix.lower().removeprefix(".")
-    return form if form in {"md", "csv", "json", "html"} else None
+    return form if form in {*FORMATS, HTML} - {"terminal"} else None
 
 
 def print_leaderboards(
@@ -129,12 +127,12 @@ def print_leaderboards(
     console: Console | None = None,
 ) -> None:
     """Print the boards of output folders to the terminal, or as plain text where there is none."""
-    _print_boards(read_boards(folders, levels=levels, sort=sort), console or Console(highlight=False))
+    print_tables(tables_of(read_boards(folders, levels=levels, sort=sort)), console)
 
 
 def render(folders: Sequence[Path], form: str, *, levels: Sequence[Level] = LEVELS, sort: str | None = None) -> str:
-    """Return the boards of output folders as text in one of `FORMATS`."""
-    return FORMATS[form](read_boards(folders, levels=levels, sort=sort))
+    """Return the boards of output folders as `format_boards` does."""
+    return format_boards(read_boards(folders, levels=levels, sort=sort), form)
 
 
 def write_leaderboards(out: Path) -> None:
@@ -150,56 +148,19 @@ def write_leaderboards(out: Path) -> None:
 def leaderboard_files(out: Path) -> dict[str, str]:
     """Return the texts of the leaderboards of all finished runs in an output folder, by file name."""
     boards = rank_runs(read_runs([out]))
-    return {f"leaderboard.{form}": FORMATS[form](boards) for form in ("md", "csv", "html")}
+    return {f"leaderboard.{form}": format_boards(boards, form) for form in ("md", "csv", "html")}
 
 
-def to_markdown(boards: Sequence[Board]) -> str:
-    """Return one table a board, the best of each column in bold."""
-    if not boards:
-        return "# Leaderboard\n\nNo run is finished yet.\n"
-    return "# Leaderboard\n" + "".join(sheet.to_markdown(sheet_of(board)) for board in boards)
+def format_boards(boards: Sequence[Board], form: str) -> str:
+    """Return boards as text in one of the formats; `html` is a page that opens without a network."""
+    if form == HTML:
+        from bench.report.page import leaderboard_page
+
+        return leaderboard_page(boards)
+    return FORMATS[form](tables_of(boards))
 
 
-def to_csv(boards: Sequence[Board]) -> str:
-    """Return one long table with all digits."""
-    columns = columns_of(boards)
-    lines = [[as_cell(line[column]) for column in columns] for line in to_lines(boards)]
-    return table_to_csv(columns, lines)
-
-
-def as_cell(value: str | int | float | None) -> str | int | float | None:
-    """Return a value as tables hold it: `true` and `false` in small letters."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-def to_json(boards: Sequence[Board]) -> str:
-    """Return a list of objects with the columns of the CSV file; what is missing is null."""
-    return json.dumps(to_lines(boards), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def to_html(boards: Sequence[Board]) -> str:
-    """Return a page that opens without a network."""
-    from bench.report.page import leaderboard_page
-
-    return leaderboard_page(boards)
-
-
-def to_text(boards: Sequence[Board]) -> str:
-    """Return what the terminal shows, without colours and as wide as it needs."""
-    file = io.StringIO()
-    _print_boards(boards, Console(file=file, highlight=False, force_terminal=False, width=PLAIN_WIDTH))
-    return file.getvalue()
-
-
-def _print_boards(boards: Sequence[Board], console: Console) -> None:
-    for board in boards:
-        sheet.print_sheet(console, sheet_of(board), sheet_of(board, interval=False))
-
-
-FORMATS: Mapping[str, Callable[[Sequence[Board]], str]] = {
-    "terminal": to_text,
-    "md": to_markdown,
-    "csv": to_csv,
-    "json": to_json,
-    "html": to_html,
-}
+def tables_of(boards: Sequence[Board]) -> Tables:
+    """Return one table a board, and all in one."""
+    sheets = [(sheet_of(board), sheet_of(board, interval=False)) for board in boards]
+    return Tables("Leaderboard", sheets, columns_of(boards), to_lines(boards))

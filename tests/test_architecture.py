@@ -25,6 +25,7 @@ TORCH_FREE = (
     "bench.cli",
     "bench.compare*",
     "bench.findings",
+    "bench.formats",
     "bench.datasets",
     "bench.leaderboard",
     "bench.observations",

@@ -16,7 +16,7 @@ from bench.board_text import format_score
 from bench.catalog import known
 from bench.errors import MissingError
 from bench.files import atomic_write
-from bench.leaderboard import FORMATS
+from bench.leaderboard import format_boards
 from bench.ranking import DEFAULT_SORT, LEVELS, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS
@@ -156,8 +156,8 @@ def page_files(declared: Declared) -> dict[str, str]:
     points = read_numbers(declared.folder / CURVES)
     boards = rank(declared.folder, records)
     return {
-        "leaderboard.md": FORMATS["md"](boards),
-        "leaderboard.csv": FORMATS["csv"](boards),
+        "leaderboard.md": format_boards(boards, "md"),
+        "leaderboard.csv": format_boards(boards, "csv"),
         FIGURE: learning_curves(points),
         PAGE: render(declared, records),
     }

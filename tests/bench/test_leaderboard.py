@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,18 +15,15 @@ from rich.console import Console
 from bench.board import Cell, run_key
 from bench.board_text import format_score
 from bench.errors import CommandError, MissingError
+from bench.formats import FORMATS
 from bench.leaderboard import (
-    FORMATS,
+    HTML,
+    format_boards,
     format_of,
     print_leaderboards,
     read_boards,
     read_records,
     render,
-    to_csv,
-    to_html,
-    to_json,
-    to_markdown,
-    to_text,
     write_leaderboards,
 )
 from bench.ranking import LEVELS, rank_records, to_frame
@@ -35,6 +33,8 @@ from bench.sheet import escape_markdown
 from bench.terminal import visible
 
 Finish = Callable[..., RunRecord]
+to_text, to_markdown, to_csv, to_json = (partial(format_boards, form=form) for form in FORMATS)
+to_html = partial(format_boards, form=HTML)
 
 
 def scores(*psnr: float, lpips: float | None = None) -> dict[str, dict[str, float | None]]:
@@ -210,7 +210,7 @@ def test_csv_and_json_hold_the_same(tmp_path: Path, finish_run: Finish) -> None:
 
 def test_metrics_that_nobody_has_are_absent(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path, scores(20), metrics=("psnr", "ssim", "lpips_squeeze"))
-    for form in FORMATS:
+    for form in (*FORMATS, HTML):
         assert "lpips" not in render([tmp_path], form).lower()
 
 
@@ -453,7 +453,7 @@ def test_few_pictures_make_fid_doubtful(tmp_path: Path, finish_run: Finish) -> N
 )
 def test_a_file_name_asks_for_a_format(name: str, form: str | None) -> None:
     assert format_of(Path(name)) == form
-    assert form is None or form in FORMATS
+    assert form is None or form in {*FORMATS, HTML}
 
 
 def test_a_broken_record_is_named(tmp_path: Path, finish_run: Finish) -> None:
