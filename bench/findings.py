@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ class Finding:
         run: folder of the run below the output folder; empty for a file of all runs.
         file: name of the file.
         what: that is wrong in it, such as a column and a picture.
-        stands: what is there.
-        should: what should be.
+        stands: what is there, as a noun, so that "found", it, "expected" and `should` make a sentence.
+        should: what should be there, as a noun.
     """
 
     run: str
@@ -31,7 +31,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"{self.run}/{self.file}" if self.run else self.file
-        return f"{place}: {self.what}: {self.stands} stands there, {self.should} should"
+        return f"{place}: {self.what}: found {self.stands}; expected {self.should}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,21 @@ class File:
             if not _alike(one, other, tolerance):
                 yield self.finding(f"{what} {key}", shown(one), shown(other))
 
-    def compare_tables(self, stands: str, should: str, keys: Sequence[str]) -> Iterator[Finding]:
-        """Find which cells of two CSV texts differ; lines are known by the columns `keys`."""
+    def compare_tables(
+        self, stands: str, should: str, keys: Sequence[str], without: Collection[str] = ()
+    ) -> Iterator[Finding]:
+        """Find which cells of two CSV texts differ; lines are known by the columns `keys`.
+
+        Lines whose first key is one of `without` are left out.
+        """
         if stands == should:
             return
-        found = [*self._compare_cells(stands, should, keys)]
-        yield from found or [self.finding("bytes", "the same cells, in other bytes", "what `colorbench run` writes")]
-
-    def _compare_cells(self, stands: str, should: str, keys: Sequence[str]) -> Iterator[Finding]:
         given, wanted = _table(stands, keys), _table(should, keys)
+        if given == wanted:
+            yield self.finding("bytes", "the same cells, in other bytes", "what `colorbench run` writes")
         for key in dict.fromkeys([*given, *wanted]):
+            if key[0] in without:
+                continue
             ours, theirs = given.get(key, []), wanted.get(key, [])
             if len(ours) != len(theirs):
                 yield self.finding(_named(keys, key), _lines(len(ours)), _lines(len(theirs)))
@@ -90,6 +95,11 @@ def _alike(one: object, other: object, tolerance: float) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
     return one == other
+
+
+def column_of(text: str, name: str) -> set[str]:
+    """Return what stands in one column of a CSV text, nothing where it has no such column."""
+    return {line[name] for line in csv.DictReader(io.StringIO(text, newline="")) if line.get(name)}
 
 
 def _table(text: str, keys: Sequence[str]) -> dict[tuple[str, ...], list[dict[str, str]]]:

@@ -11,7 +11,7 @@ import yaml
 from bench.breakdown import breakdown_csv
 from bench.errors import UsageError
 from bench.files import path_below
-from bench.findings import NOTHING, File, Finding
+from bench.findings import NOTHING, File, Finding, column_of
 from bench.outputs import config_digest
 from bench.record import SCHEMA, RunRecord, Score, count_rows, rows_digest, score_images, score_instances
 from bench.rows import Row, RowError, images_csv, instances_csv, scan_rows
@@ -66,6 +66,29 @@ class Run:
             return None
         return parse_suite(yaml.safe_dump(dict(self.config)), f"{self.folder}/config.yaml")
 
+    @cached_property
+    def listed(self) -> set[str]:
+        """Return the pictures of `images.csv`, none where it cannot be read."""
+        try:
+            return column_of((self.path / "images.csv").read_bytes().decode(), "image")
+        except (OSError, UnicodeDecodeError):
+            return set()
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of the rows, once they are read."""
+        return rows_digest(self.rows.values())
+
+    @property
+    def rows_changed(self) -> bool:
+        """Whether the rows are not those of the record."""
+        return self.record is not None and self.record.digests.rows != self.digest
+
+    @cached_property
+    def missing(self) -> set[str]:
+        """Return the pictures whose rows are gone since the tables were written."""
+        return self.listed - self.rows.keys() if self.rows_changed else set()
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """Return the metrics of the record."""
@@ -79,7 +102,8 @@ def check_rows(run: Run) -> Iterator[Finding]:
     for place, row in scan_rows(run.path):
         file = run.file(place)
         if isinstance(row, RowError):
-            yield file.finding("line", str(row).partition(": ")[2], "a row")
+            reason = str(row).partition(": ")[2].rpartition("; ")[0]
+            yield file.finding("line", f"what is {reason}", "a row; put it back, or delete this line and run again")
         elif wanted is not None and row.run_id != wanted:
             yield file.finding(f"run_id of image {row.image!r}, a foreign row", row.run_id, wanted)
         elif row.image in places:
@@ -88,7 +112,9 @@ def check_rows(run: Run) -> Iterator[Finding]:
             places[row.image] = place
             run.rows[row.image] = row
             yield from _check_row(file, row, run)
-    if run.planned is not None and len(run.rows) != run.planned.total:
+    for image in sorted(run.missing):
+        yield run.file("rows").finding(f"image {image!r}", NOTHING, "a row")
+    if run.planned is not None and len(run.rows) + len(run.missing) != run.planned.total:
         yield run.file("rows").finding("images", str(len(run.rows)), f"{run.planned.total}, as planned")
 
 
@@ -126,7 +152,6 @@ def check_identity(run: Run, record: RunRecord) -> Iterator[Finding]:
         yield file.finding("protocol", repr(record.protocol), f"one of {', '.join(PROTOCOLS)}")
     else:
         yield from file.compare("protocol_sha256", record.protocol_sha256, protocol.digest)
-    yield from file.compare("digests rows", record.digests.rows, rows_digest(run.rows.values()))
     if not run.config:
         return
     yield from file.compare("digests config", record.digests.config, config_digest(run.path))
@@ -177,8 +202,23 @@ def _said_by_score(run: Run) -> dict[str, object]:
     return {**said, **fixed, **whole}
 
 
+def check_contents(run: Run, record: RunRecord) -> Iterator[Finding]:
+    """Find where tables and record are not those of the rows.
+
+    Where the tables tell what is changed in the rows, what the record says otherwise because of it is found once.
+    """
+    tables = [*check_tables(run)]
+    yield from tables
+    if run.rows_changed and (tables or run.missing):
+        what = "scores, counts and digest of the rows"
+        yield run.file("record.json").finding(what, "those of other rows", "those of the rows that are there")
+    else:
+        yield from run.file("record.json").compare("digests rows", record.digests.rows, run.digest)
+        yield from check_scores(run, record)
+
+
 def check_tables(run: Run) -> Iterator[Finding]:
-    """Find where the tables are not those of the rows, byte for byte."""
+    """Find where the tables are not those of the rows, byte for byte, each changed row in one of them."""
     tables: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
         "images.csv": (lambda: images_csv(run.rows.values(), row_columns("image", run.metrics)), ("image",)),
         "instances.csv": (
@@ -187,13 +227,17 @@ def check_tables(run: Run) -> Iterator[Finding]:
         ),
         "breakdown.csv": (lambda: breakdown_csv(run.rows.values(), run.metrics), ("by", "group")),
     }
+    told = {"images.csv": run.missing, "instances.csv": run.listed ^ run.rows.keys()} if run.rows_changed else {}
     for name, (make, keys) in tables.items():
         try:
             text = (run.path / name).read_bytes().decode()
+        except FileNotFoundError:
+            yield run.file(name).finding("file", NOTHING, "a table")
         except (OSError, UnicodeDecodeError) as error:
-            yield run.file(name).finding("file", f"{type(error).__name__}", "a table")
+            yield run.file(name).finding("file", f"what cannot be read ({type(error).__name__})", "a table")
         else:
-            yield from run.file(name).compare_tables(text, make(), keys)
+            if not run.rows_changed or name in told:
+                yield from run.file(name).compare_tables(text, make(), keys, told.get(name, ()))
 
 
 def check_scores(run: Run, record: RunRecord) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 Rows are the ground: tables, scores, counts and digests of a record follow from them, leaderboards from records. Who
 makes all of it anew from rows of his own is not found: then everything agrees. Pictures, `report.html`, and what a
-record says of time, machine, versions and commit follow from nothing here. To check the rows themselves, run
-`config.yaml` again. Knows no torch, unless data are read.
+record says of time, machine, versions, commit and numbers of parameters follow from nothing here. What is changed in
+rows is named by the tables, and what a record says otherwise because of it is found once. To check the rows themselves,
+run `config.yaml` again. Knows no torch, unless data are read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,10 +17,10 @@ from rich.console import Console
 from bench.errors import CommandError, MissingError, UsageError
 from bench.files import path_below
 from bench.findings import NOTHING, File, Finding
-from bench.leaderboard import FORMATS, rank_runs, read_record, read_runs, record_paths
+from bench.leaderboard import leaderboard_files, read_record, record_paths
 from bench.plan import Places
 from bench.record import RunRecord
-from bench.run_checks import Run, check_identity, check_rows, check_scores, check_tables
+from bench.run_checks import Run, check_contents, check_identity, check_rows
 from bench.status import PlannedRun, read_plan_file
 from bench.terminal import visible
 
@@ -45,7 +46,7 @@ def verify(out: Path, data_root: Path | None = None) -> tuple[int, list[Finding]
         planned = {run.folder: run for run in read_plan_file(out)}
     except CommandError as error:
         planned = {}
-        findings.append(File("", "plan.json").finding("content", str(error), "a plan"))
+        findings.append(File("", "plan.json").finding("content", f"what cannot be read ({error})", "a plan"))
     found = [path.parent.relative_to(out).as_posix() for path in record_paths(out)]
     folders = list(dict.fromkeys([*planned, *found]))
     if not folders:
@@ -64,7 +65,7 @@ def _check_run(out: Path, folder: str, planned: PlannedRun | None, data_root: Pa
         try:
             record = read_record(path / "record.json")
         except CommandError as error:
-            yield File(folder, "record.json").finding("content", str(error), "a record")
+            yield File(folder, "record.json").finding("content", f"what cannot be read ({error})", "a record")
     config = _read_config(path)
     if config is None:
         yield File(folder, "config.yaml").finding("file", "nothing that can be read", "the run's configuration")
@@ -72,8 +73,7 @@ def _check_run(out: Path, folder: str, planned: PlannedRun | None, data_root: Pa
     yield from check_rows(run)
     if record is not None:
         yield from check_identity(run, record)
-        yield from check_tables(run)
-        yield from check_scores(run, record)
+        yield from check_contents(run, record)
         if data_root is not None:
             yield from _check_data(run, record, data_root)
 
@@ -89,10 +89,11 @@ def _read_config(path: Path) -> Mapping[str, Any] | None:
 def _check_leaderboards(out: Path) -> Iterator[Finding]:
     """Find where leaderboards are not those of the records."""
     try:
-        boards = rank_runs(read_runs([out]))
-        wanted = {f"leaderboard.{form}": FORMATS[form](boards) for form in ("md", "csv", "html")}
+        wanted = leaderboard_files(out)
     except (CommandError, OSError, ValueError, KeyError) as error:
-        yield File("", "leaderboard.*").finding("content", f"cannot be made anew ({error})", "what the records give")
+        yield File("", "leaderboard.*").finding(
+            "content", f"what cannot be made anew ({error})", "what the records give"
+        )
         return
     for name, text in wanted.items():
         path = out / name
@@ -118,7 +119,7 @@ def _check_data(run: Run, record: RunRecord, data_root: Path) -> Iterator[Findin
         return
     source = open_source(dataset_tree(suite.datasets[0], Places(run.path, data_root)), suite.protocol)
     keys = [] if source is None else [photo.key for photo in source.photos][: suite.limit]
-    for key in sorted({*keys} - run.rows.keys()):
+    for key in sorted({*keys} - run.rows.keys() - run.missing):
         yield run.file("rows").finding(f"image {key!r}, which the data have", NOTHING, "a row")
     for key in sorted(run.rows.keys() - {*keys}):
         yield run.file("rows").finding(f"image {key!r}, which the data don't have", "a row", NOTHING)
@@ -145,5 +146,5 @@ def print_findings(runs: int, findings: list[Finding], console: Console | None =
     for (folder, file), count in named.items():
         if count > MOST_NAMED:
             console.print(f"{folder}/{file}: and {count - MOST_NAMED} more, see --json", markup=False, soft_wrap=True)
-    holds = "everything holds" if not findings else f"{len(findings)} things do not hold"
-    console.print(f"{runs} runs: {holds}")
+    things = "1 thing does" if len(findings) == 1 else f"{len(findings)} things do"
+    console.print(f"{runs} run{'' if runs == 1 else 's'}: {f'{things} not hold' if findings else 'everything holds'}")

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from bench.errors import MissingError, UsageError
-from bench.findings import File
+from bench.findings import File, Finding
 from bench.outputs import config_digest
 from bench.plan import Places
 from bench.prepare import Options
@@ -97,7 +97,7 @@ def test_an_edited_number_in_a_table_is_named_with_picture_and_column(out: Path)
     path.write_text("".join([*lines[:2], ",".join(cells), *lines[3:]]))
     image = rows(out)[1]["image"]
     assert found(out) == [
-        f"images.csv: image {image!r}, column psnr: '31.5' stands there, {before!r} should",
+        f"images.csv: image {image!r}, column psnr: found '31.5'; expected {before!r}",
     ]
 
 
@@ -114,11 +114,11 @@ def test_an_edited_instance_is_named(out: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda text: text.split("\n", 1)[0] + "\n", "nothing stands there, 1 line should"),
-        (lambda text: text + text.splitlines(keepends=True)[-1], "2 lines stands there, 1 line should"),
+        (lambda text: text.split("\n", 1)[0] + "\n", "found nothing; expected 1 line"),
+        (lambda text: text + text.splitlines(keepends=True)[-1], "found 2 lines; expected 1 line"),
         (lambda text: text.replace("\n", "\r\n"), "the same cells, in other bytes"),
-        (lambda text: text.replace("image,", "name,"), "image 'line 2': 1 line stands there, nothing"),
-        (lambda text: "", "1 line should"),
+        (lambda text: text.replace("image,", "name,"), "image 'line 2': found 1 line; expected nothing"),
+        (lambda text: "", "expected 1 line"),
     ],
 )
 def test_other_lines_of_a_table_are_named(change: Callable[[str], str], told: str, out: Path) -> None:
@@ -129,44 +129,61 @@ def test_other_lines_of_a_table_are_named(change: Callable[[str], str], told: st
     assert all(finding.startswith("images.csv: ") for finding in findings)
 
 
-def test_an_edited_row_contradicts_table_digest_and_mean(out: Path) -> None:
+OTHER_ROWS = (
+    "record.json: scores, counts and digest of the rows: found those of other rows; expected those of the rows that "
+    "are there"
+)
+
+
+def test_an_edited_row_is_named_where_it_contradicts_the_table(out: Path) -> None:
     content = rows(out)
-    content[0]["scores"]["psnr"] += 1
+    content[0]["scores"]["psnr"] = 31.5
     save_rows(out, content)
-    findings = found(out)
-    image = content[0]["image"]
-    for start in (
-        f"images.csv: image {image!r}, column psnr",
-        "record.json: digests rows",
-        "record.json: image psnr mean",
-    ):
-        assert any(finding.startswith(start) for finding in findings), start
+    table, record = found(out)
+    assert table.startswith(f"images.csv: image {content[0]['image']!r}, column psnr: found ")
+    assert table.endswith("; expected '31.5'")
+    assert record == OTHER_ROWS
 
 
-def test_a_missing_picture_is_named(out: Path) -> None:
+def test_a_row_changed_where_no_table_shows_it_is_found_in_the_record(out: Path) -> None:
+    content = rows(out)
+    content[0]["left_out_crowd"] += 1
+    save_rows(out, content)
+    digest, count = found(out)
+    assert digest.startswith("record.json: digests rows: ")
+    assert count == "record.json: counts left_out_crowd: found 0; expected 1"
+
+
+def test_a_missing_picture_is_named_and_not_all_that_follows_from_it(out: Path) -> None:
     content = rows(out)
     save_rows(out, content[1:])
-    findings = found(out)
-    assert "rows: images: 2 stands there, 3, as planned should" in findings
-    missing = content[0]["image"]
-    assert f"images.csv: image {missing!r}: 1 line stands there, nothing should" in findings
-    assert any(finding.startswith("record.json: counts images: 3 stands there, 2") for finding in findings)
+    missing = f"rows: image {content[0]['image']!r}: found nothing; expected a row"
+    assert found(out) == [missing, OTHER_ROWS]
+    assert [str(finding) for finding in verify(out, out)[1]] == [f"{GRAY}/{line}" for line in (missing, OTHER_ROWS)]
+
+
+def test_a_picture_that_the_table_lacks_too_is_known_from_plan_and_data(out: Path) -> None:
+    content = rows(out)
+    save_rows(out, content[1:])
+    path, missing = out / GRAY / "images.csv", content[0]["image"]
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{missing},")))
+    assert found(out)[0] == "rows: images: found 2; expected 3, as planned"
     named = [str(finding) for finding in verify(out, out)[1]]
-    assert f"{GRAY}/rows: image {missing!r}, which the data have: nothing stands there, a row should" in named
+    assert f"{GRAY}/rows: image {missing!r}, which the data have: found nothing; expected a row" in named
 
 
 def test_a_foreign_picture_is_named(out: Path) -> None:
     content = rows(out)
     save_rows(out, [*content, {**content[0], "image": "test/foreign"}])
     named = [str(finding) for finding in verify(out, out)[1]]
-    assert f"{GRAY}/rows: image 'test/foreign', which the data don't have: a row stands there, nothing should" in named
+    assert f"{GRAY}/rows: image 'test/foreign', which the data don't have: found a row; expected nothing" in named
 
 
 def test_a_row_of_another_run_is_named(out: Path) -> None:
     content = rows(out)
     save_rows(out, [*content[:2], {**content[2], "run_id": "6" * 64}])
     assert any(
-        finding.startswith(f"rows.rank0.jsonl:3: run_id of image {content[2]['image']!r}, a foreign row: 666")
+        finding.startswith(f"rows.rank0.jsonl:3: run_id of image {content[2]['image']!r}, a foreign row: found 666")
         for finding in found(out)
     )
 
@@ -174,7 +191,7 @@ def test_a_row_of_another_run_is_named(out: Path) -> None:
 def test_a_row_of_another_protocol_is_named(out: Path) -> None:
     content = rows(out)
     save_rows(out, [{**content[0], "width": 224, "height": 224}, *content[1:]])
-    assert any("under stretch256-v1: (224, 224) stands there, (256, 256) should" in finding for finding in found(out))
+    assert any("under stretch256-v1: found (224, 224); expected (256, 256)" in finding for finding in found(out))
 
 
 def test_a_picture_or_an_instance_that_stands_twice_is_named(out: Path) -> None:
@@ -185,12 +202,14 @@ def test_a_picture_or_an_instance_that_stands_twice_is_named(out: Path) -> None:
     save_rows(out, [twice, *content[1:], content[1]])
     findings = found(out)
     number = first["instances"][0]["instance"]
-    assert f"rows.rank0.jsonl:1: instance {number} of image {first['image']!r}: 2 times stands there, once should" in (
+    assert f"rows.rank0.jsonl:1: instance {number} of image {first['image']!r}: found 2 times; expected once" in (
         findings
     )
     second = content[1]["image"]
     assert any(
-        finding.startswith(f"rows.rank0.jsonl:4: image {second!r}: a second row stands there, only that of rows.rank0")
+        finding.startswith(
+            f"rows.rank0.jsonl:4: image {second!r}: found a second row; expected only that of rows.rank0"
+        )
         for finding in findings
     )
 
@@ -199,28 +218,30 @@ def test_a_broken_row_is_named_with_its_line(out: Path) -> None:
     path = out / GRAY / "rows.rank0.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], '{"image": 1}\n', lines[2]]))
-    assert any(finding.startswith("rows.rank0.jsonl:2: line: not a row of this suite") for finding in found(out))
+    assert any(
+        finding.startswith("rows.rank0.jsonl:2: line: found what is not a row of this suite") for finding in found(out)
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda r: r["image"]["psnr"].update(mean=40.0), "record.json: image psnr mean: 40.0 stands there"),
-        (lambda r: r["instance"]["ssim"].update(low=0.0), "record.json: instance ssim low: 0.0 stands there"),
-        (lambda r: r["image"]["psnr"].update(n=99), "record.json: image psnr n: 99 stands there, 3 should"),
+        (lambda r: r["image"]["psnr"].update(mean=40.0), "record.json: image psnr mean: found 40.0;"),
+        (lambda r: r["instance"]["ssim"].update(low=0.0), "record.json: instance ssim low: found 0.0;"),
+        (lambda r: r["image"]["psnr"].update(n=99), "record.json: image psnr n: found 99; expected 3"),
         (lambda r: r["image"]["colorfulness"].update(difference=0.0), "record.json: image colorfulness difference"),
         (lambda r: r["image"].pop("ssim"), "record.json: metrics, by config.yaml"),
-        (lambda r: r["instance"].pop("ssim"), "record.json: instance ssim: nothing stands there, a score should"),
-        (lambda r: r["counts"].update(failed=1), "record.json: counts failed: 1 stands there, 0 should"),
+        (lambda r: r["instance"].pop("ssim"), "record.json: instance ssim: found nothing; expected a score"),
+        (lambda r: r["counts"].update(failed=1), "record.json: counts failed: found 1; expected 0"),
         (lambda r: r["digests"].update(rows="0" * 64), "record.json: digests rows"),
         (lambda r: r["digests"].update(config="0" * 64), "record.json: digests config"),
         (lambda r: r["digests"].update(dataset="0" * 64), "record.json: digests dataset, by config.yaml"),
         (lambda r: r.update(protocol_sha256="0" * 64), "record.json: protocol_sha256"),
         (lambda r: r.update(protocol="native-v1"), "record.json: protocol, by config.yaml"),
         (lambda r: r.update(run_id="0" * 64), "record.json: run_id, by plan.json"),
-        (lambda r: r.update(method="better"), "record.json: method, by plan.json: 'better'"),
-        (lambda r: r.update(seed=7), "record.json: seed, by plan.json: 7"),
-        (lambda r: r.update(partial=True), "record.json: partial, by config.yaml: True stands there, False should"),
+        (lambda r: r.update(method="better"), "record.json: method, by plan.json: found 'better'"),
+        (lambda r: r.update(seed=7), "record.json: seed, by plan.json: found 7"),
+        (lambda r: r.update(partial=True), "record.json: partial, by config.yaml: found True; expected False"),
         (lambda r: r.update(untrained=True), "record.json: untrained, by config.yaml"),
         (lambda r: r.update(suite="better"), "record.json: suite, by config.yaml"),
         (lambda r: r.update(precision="bf16"), "record.json: precision, by config.yaml"),
@@ -334,16 +355,30 @@ def test_a_broken_plan_is_named(out: Path) -> None:
 
 
 def test_people_and_programs_are_told_the_same(out: Path) -> None:
+    images = [row["image"] for row in rows(out)]
     save_rows(out, [])
     runs, findings = verify(out)
     plain = as_plain(runs, findings)
     assert (plain["runs"], plain["holds"], len(plain["findings"])) == (1, False, len(findings))
     json.dumps(plain, allow_nan=False)
+    told = printed(runs, findings)
+    assert f"1 run: {len(findings)} things do not hold" in told
+    assert f"{GRAY}/rows: image {images[0]!r}: found nothing; expected a row" in told
+
+
+def printed(runs: int, findings: list[Finding]) -> str:
     file = io.StringIO()
     print_findings(runs, findings, Console(file=file, width=400))
-    assert f"1 runs: {len(findings)} things do not hold" in file.getvalue()
-    assert f"{GRAY}/rows: images: 0 stands there" in file.getvalue()
-    assert "more, see --json" in file.getvalue()
+    return file.getvalue()
+
+
+def test_what_is_told_of_a_file_is_bounded_and_counted() -> None:
+    findings = [File("runs/a", "images.csv").finding(f"image {n}", "nothing", "1 line") for n in range(12)]
+    lines = printed(2, findings).splitlines()
+    assert lines[10:] == ["runs/a/images.csv: and 2 more, see --json", "2 runs: 12 things do not hold"]
+    assert len(lines) == 12
+    assert printed(1, findings[:1]).splitlines()[-1] == "1 run: 1 thing does not hold"
+    assert printed(1, []) == "1 run: everything holds\n"
 
 
 def test_long_values_are_cut() -> None:
