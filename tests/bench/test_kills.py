@@ -331,3 +331,35 @@ def test_a_method_that_brings_real_processes_down(devices: int, out: Path, monke
     }
     assert [row.status for row in rows.values()] == ["ok", *["error-crash"] * 4]
     assert all(row.status == "ok" for row in read_rows(out / "runs/coco/random--none--s0").values())
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from bench.worker import main
+from lightning_modules.baselines.gray import GrayColorizer
+from test_kills import answer_to_the_batch
+
+def answer(self, gray):
+    mark = Path(__file__).with_name("killed")
+    if "3" in gray.key and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer_to_the_batch(self, gray)
+
+GrayColorizer.colorize = answer
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_real_process_that_is_killed_once_changes_no_byte(
+    unbroken: Unbroken, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = out.parent / "killed.py"
+    program.write_text(KILLED)
+    monkeypatch.setattr(workers, "COMMAND", (sys.executable, str(program)))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    assert run(Suite.model_validate(SUITE), Options(out, Places(out.parent), isolate=True, download=False)) == 0
+    assert (out.parent / "killed").exists()
+    check_whole(out, unbroken.out)
