@@ -29,7 +29,7 @@ Task = tuple[Work, frozenset[str]]
 """A run, and the pictures of it that have their row already."""
 
 COMMAND = (sys.executable, "-P", "-m", "bench.worker")
-MOST_CRASHES = 5
+MOST_CRASHES = 6
 """Crashes in a row, without a finished picture between them, after which a run is left."""
 MOST_EMPTY_HANDED = 2
 """The same where the process had no picture in its hands: it loaded weights, or read the next pictures."""

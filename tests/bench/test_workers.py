@@ -189,6 +189,13 @@ def test_a_picture_is_not_blamed_for_what_its_batch_does(plan: Plan, tmp_path: P
     assert begun(tmp_path) == ["0 c d", "0 c d", "0 d", "0 e f", "0 g h"]
 
 
+def test_three_pictures_in_a_row_may_crash(plan: Plan, tmp_path: Path) -> None:
+    plan(dict.fromkeys("bcd", "crash"))
+    (effort,) = execute_in_processes([task(tmp_path / "one")], 1)
+    assert isinstance(effort, Effort)
+    assert statuses(tmp_path / "one") == fine("b", "c", "d")
+
+
 def test_a_picture_that_comes_alone_is_blamed_the_second_time(plan: Plan, tmp_path: Path) -> None:
     plan({"c": "crash"})
     execute_in_processes([task(tmp_path / "one", batch_size=1)], 1)
@@ -200,7 +207,7 @@ def test_a_method_that_always_crashes_is_left_and_the_others_are_run(plan: Plan,
     tasks = [task(tmp_path / name) for name in ("bad", "unloadable", "good")]
     bad, unloadable, good = execute_in_processes(tasks, 1)
     assert isinstance(bad, GaveUpError)
-    assert "was killed by SIGSEGV, 5 times in a row, last on" in str(bad)
+    assert "was killed by SIGSEGV, 6 times in a row, last on" in str(bad)
     assert isinstance(unloadable, GaveUpError)
     assert "was killed by SIGABRT, 2 times in a row, last with no picture in its hands" in str(unloadable)
     assert isinstance(good, Effort)
