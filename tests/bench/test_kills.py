@@ -273,11 +273,28 @@ def kill_the_command(command: list[str], out: Path, rows: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+COMMAND = """
+import sys
+from bench import cli, worker, workers
+from lightning_modules.baselines.gray import GrayColorizer
+from test_kills import answer_to_the_batch
+
+GrayColorizer.colorize = answer_to_the_batch
+workers.COMMAND = (sys.executable, __file__)
+cli.main() if sys.argv[1:] else worker.main()
+"""
+
+
 @pytest.mark.slow
-def test_real_processes_end_with_their_parent_and_are_gone_on_from(unbroken: Unbroken, out: Path) -> None:
+def test_real_processes_end_with_their_parent_and_are_gone_on_from(
+    unbroken: Unbroken, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    program = out.parent / "command.py"
+    program.write_text(COMMAND)
     suite = out.parent / "suite.yaml"
     suite.write_text(yaml.safe_dump(SUITE))
-    start = [str(Path(sys.executable).with_name("colorbench")), "run", str(suite), "--out", str(out), "--devices"]
+    start = [sys.executable, str(program), "run", str(suite), "--out", str(out), "--devices"]
     for rows, devices in ((1, "2"), (4, "3"), (7, "2")):
         kill_the_command([*start, devices], out, rows)
         for folder in out.glob("runs/*/*"):
