@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,22 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no photos at {folder}: set COLORBENCH_SHARED to a folder that holds data/ and weights/")
     return folder
+
+
+@pytest.fixture
+def colorbench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command line and gives its exit status, standard output and standard error."""
+    from bench import cli
+
+    monkeypatch.setattr(cli, "raise_on_signals", lambda: None)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colorbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return call

@@ -1,11 +1,12 @@
 """Runs as `colorbench run` leaves them, made without a network."""
 
 import os
+import resource
 import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from bench.breakdown import breakdown_csv
+from bench.interrupt import Interrupted
 from bench.provenance import canonical_digest
 from bench.ranking import LEVELS
 from bench.record import RunRecord, build_record
@@ -154,3 +156,41 @@ def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], AbstractContextManager[None]]:
+    """Return a context in which no file may grow beyond so many bytes, as on a full disk."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
+
+
+@pytest.fixture
+def stopped_after() -> Callable[[int], AbstractContextManager[None]]:
+    """Return a context in which SIGTERM seems to arrive when so many rows are written."""
+
+    @contextmanager
+    def stop(rows: int) -> Iterator[None]:
+        left = iter(range(rows))
+        append = RowStore.append
+
+        def append_some(self: RowStore, row: Row) -> None:
+            if next(left, None) is None:
+                raise Interrupted(15)
+            append(self, row)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RowStore, "append", append_some)
+            with pytest.raises(Interrupted):
+                yield
+
+    return stop

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import cli
 from bench.build import build_method
 from bench.catalog import methods, model_tree, with_settings
 from bench.demo import TRAINED
@@ -22,21 +20,6 @@ from datamodules.color import rgb8_to_lab
 
 Colorbench = Callable[..., tuple[int, str, str]]
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32}
-
-
-@pytest.fixture
-def colorbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Colorbench:
-    """Return a function that runs a command line and gives its exit status, standard output and standard error."""
-    monkeypatch.setattr(cli, "raise_on_signals", lambda: None)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["colorbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

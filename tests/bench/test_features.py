@@ -1,7 +1,6 @@
 import os
-import resource
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from zlib import crc32
 
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from bench.errors import CommandError
 from bench.rows import Row, RowError, RowStore
 from bench.scoring.features import FEATURES, RECORD, FeatureStore, read_features
+
+LargestFile = Callable[[int], AbstractContextManager[None]]
 
 RUN = "5" * 64
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -127,18 +128,10 @@ def test_a_picture_without_a_row_is_named(tmp_path: Path) -> None:
         read_features(tmp_path, RUN, ["a", "b", "c"])
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("room", [0, 50, RECORD.itemsize - 1])
-def test_a_full_disk_is_reported_and_costs_no_earlier_picture(room: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_costs_no_earlier_picture(
+    room: int, tmp_path: Path, largest_file: LargestFile
+) -> None:
     path = write_features(tmp_path, ["a"])
     with FeatureStore(tmp_path, RUN) as store:
         with (

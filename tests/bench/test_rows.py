@@ -1,8 +1,7 @@
 import json
 import os
-import resource
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from bench.errors import CommandError
 from bench.rows import InstanceRow, Row, RowError, RowStore, read_rows, write_images_csv, write_instances_csv
 from bench.tables import read_table
+
+LargestFile = Callable[[int], AbstractContextManager[None]]
 
 RUN = "5" * 64
 
@@ -158,18 +159,8 @@ def test_rows_reach_the_disk_every_few(
     assert len(calls) == syncs + (40 % 16 > 0 and seconds == 0)
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("room", [0, 50])
-def test_a_full_disk_is_reported_and_costs_no_earlier_row(room: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_costs_no_earlier_row(room: int, tmp_path: Path, largest_file: LargestFile) -> None:
     path = write_rows(tmp_path, [make_row("a")])
     size = path.stat().st_size
     with RowStore(tmp_path, RUN) as store:

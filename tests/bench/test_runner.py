@@ -5,6 +5,8 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,18 @@ from bench import tracking, workers
 from bench.build import build_method
 from bench.catalog import model_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
-from bench.interrupt import Interrupted
 from bench.locks import Lock
 from bench.manifest import save_weights
 from bench.plan import Places
 from bench.prepare import Options
 from bench.record import RunRecord
-from bench.rows import RowStore
 from bench.runner import run
 from bench.suite import Suite, load_suite
 from datamodules.boxfile import read_boxes
 from datamodules.types import GrayBatch
 from lightning_modules.baselines.gray import GrayColorizer
+
+StoppedAfter = Callable[[int], AbstractContextManager[None]]
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32}
 ONE_SCENE = [{"id": "synthetic", "count": 1, "size": 64}]
@@ -145,20 +147,10 @@ def test_nothing_personal_stands_in_any_file(finished: Path, weights: Path) -> N
 
 @pytest.mark.parametrize("rows", [3, 8, 13])
 def test_a_stopped_run_finishes_with_the_same_files(
-    rows: int, finished: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: int, finished: Path, weights: Path, tmp_path: Path, stopped_after: StoppedAfter
 ) -> None:
-    left = iter(range(rows))
-    append = RowStore.append
-
-    def stop_after(self: RowStore, row: Any) -> None:
-        if next(left, None) is None:
-            raise Interrupted(15)
-        append(self, row)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RowStore, "append", stop_after)
-        with pytest.raises(Interrupted):
-            run(suite(weights), options(tmp_path, save_images=True))
+    with stopped_after(rows):
+        run(suite(weights), options(tmp_path, save_images=True))
     assert run(suite(weights), options(tmp_path, save_images=True)) == 0
     assert contents(tmp_path) == contents(finished)
 

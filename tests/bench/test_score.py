@@ -7,7 +7,8 @@ import re
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,11 @@ from torch import nn
 from bench import cli, runner
 from bench.errors import CommandError, MissingError, UsageError
 from bench.execute import Effort
-from bench.interrupt import Interrupted
 from bench.plan import Places
 from bench.portion import Portion
 from bench.prepare import Options
 from bench.record import RunRecord
-from bench.rows import RowStore, read_rows
+from bench.rows import read_rows
 from bench.runner import run
 from bench.score import score
 from bench.scoring import scorer
@@ -43,6 +43,8 @@ from bench.work import do_work, read_work
 from datamodules.protocol import PROTOCOLS
 from datamodules.sources.coco import CocoSource
 from datamodules.sources.folder import FolderSource
+
+StoppedAfter = Callable[[int], AbstractContextManager[None]]
 
 METRICS = ("psnr", "ssim")
 TABLES = ("images.csv", "instances.csv")
@@ -421,20 +423,10 @@ def test_real_processes_leave_the_same(folders: Path, unbroken: dict[str, bytes]
 
 @pytest.mark.parametrize("rows", range(5))
 def test_a_stopped_run_goes_on_with_another_number_of_processes(
-    rows: int, folders: Path, unbroken: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    rows: int, folders: Path, unbroken: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, stopped_after: StoppedAfter
 ) -> None:
-    left: Iterator[int] = iter(range(rows))
-    append = RowStore.append
-
-    def stop_after(self: RowStore, row: Any) -> None:
-        if next(left, None) is None:
-            raise Interrupted(15)
-        append(self, row)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RowStore, "append", stop_after)
-        with pytest.raises(Interrupted):
-            submit(folders, instances=folders / "instances.json")
+    with stopped_after(rows):
+        submit(folders, instances=folders / "instances.json")
     assert len(read_rows(place(folders / "out"))) == rows
     monkeypatch.setattr(runner, "execute_in_processes", in_turn)
     assert submit(folders, instances=folders / "instances.json", devices=2) == 0

@@ -6,7 +6,6 @@ letters never come up in names of runs, which are ASCII, while photos may be cal
 
 import io
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench import cli
 from bench.errors import MissingError, UsageError
 from bench.prepare import open_source
 from bench.suite import parse_suite
@@ -22,21 +20,6 @@ from bench.terminal import CONTROL
 from datamodules.images import MAX_PIXELS, find_images, read_image
 
 Colorbench = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def colorbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Colorbench:
-    """Return a function that runs a command line and gives its exit status, standard output and standard error."""
-    monkeypatch.setattr(cli, "raise_on_signals", lambda: None)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["colorbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def png() -> bytes:
