@@ -154,6 +154,7 @@ def test_a_network_sees_light_and_its_findings_are_written(tmp_path: Path, monke
     np.testing.assert_array_equal(mask.ravel(), np.arange(SIZE[0] * SIZE[1]) % 5 == 0)
 
 
+@pytest.mark.slow
 def test_a_folder_is_detected_in_another_process(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_dataset_is_rebuilt_in_the_process_from_its_tree(folder: Path, tmp_pat
     assert found.annotations == ()
 
 
+@pytest.mark.slow
 def test_wrong_weights_are_reported_by_the_process(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "wrong.pth").write_bytes(b"hello")
     choice = DetectorChoice(id="mask-rcnn", weights=str(tmp_path / "wrong.pth"))

@@ -197,6 +197,7 @@ def test_two_processes_train_zhang_as_one(place: Place, monkeypatch: pytest.Monk
     assert farthest(place.weights("zhang-one", "network"), place.weights("zhang-two", "network")) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_at_the_same_weights(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, ...]] = []
     loss = FullColorizer.loss
