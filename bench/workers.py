@@ -84,7 +84,7 @@ class Member:
     def start(self) -> None:
         """Start a process on what is left to do."""
         self.in_hand, self.missing, self.silent = (), 0, False
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(  # noqa: S603 - our own command, nothing of a user in it
             COMMAND,
             env=_threads() | dict(os.environ),
             stdin=subprocess.PIPE,

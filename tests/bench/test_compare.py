@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy import stats
 
 from bench.commands.results import compare
-from bench.compare import compare_methods
+from bench.compare import MethodComparison, compare_methods
 from bench.compare_text import notes, print_comparison, summary, to_document
 from bench.errors import CommandError, MissingError, UsageError
 from bench.leaderboard import read_boards
@@ -79,9 +79,9 @@ def test_lower_may_be_better(tmp_path: Path, finish: Finish) -> None:
     assert lpips.below[0].image in best if lpips.below else "none" in text
 
 
-def printed(compared: object, width: int = 100) -> str:
+def printed(compared: MethodComparison, width: int = 100) -> str:
     file = io.StringIO()
-    print_comparison(compared, Console(file=file, width=width, force_terminal=True, color_system=None))  # type: ignore[arg-type]
+    print_comparison(compared, Console(file=file, width=width, force_terminal=True, color_system=None))
     return file.getvalue()
 
 
