@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,17 +144,6 @@ def plain_layers(network: FusionNet, maps: list[tuple[str, Tensor, Tensor]], box
 WAYS = {"ours": (our_layers, torch.channels_last), "plain": (plain_layers, torch.contiguous_format)}
 
 
-def interleaved(rounds: int, **ways: Callable[[], object]) -> dict[str, float]:
-    """Return the shortest time in seconds of each way, all measured in turn, after one round that warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: min(each[1:]) for name, each in seconds.items()}
-
-
 def peak_above(way: str) -> float:
     """Return how many MB above what was there before the layers of one way take, measured in a process of its own."""
     command = [sys.executable, __file__, way]
@@ -164,7 +152,7 @@ def peak_above(way: str) -> float:
 
 
 @torch.inference_mode()
-def test_fusion_layers() -> None:
+def test_fusion_layers(interleaved: Callable[..., dict[str, float]]) -> None:
     ours, plain = (layer_inputs(WAYS[way][1]) for way in ("ours", "plain"))
     for mine, theirs in zip(our_layers(*ours), plain_layers(*plain), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
@@ -178,7 +166,7 @@ def test_fusion_layers() -> None:
 
 
 @torch.inference_mode()
-def test_whole_inference() -> None:
+def test_whole_inference(interleaved: Callable[..., dict[str, float]]) -> None:
     gray = random_batch(1, BOXES, SIDE)
     method = with_spread(published(), gray.light)
 

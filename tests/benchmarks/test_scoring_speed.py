@@ -4,7 +4,6 @@
 most two threads; equal scores are asserted, time is not: it hangs on the machine.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +26,7 @@ PAIR = ("psnr", "ssim")
 SETTINGS = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
 
 Scores = dict[str, list[float | None]]
+Interleaved = Callable[..., dict[str, float]]
 
 
 @pytest.fixture(autouse=True)
@@ -75,30 +75,24 @@ def loop(prediction: Tensor, truth: Tensor) -> Scores:
     return scores
 
 
-def shortest(rounds: int, **ways: Callable[[], object]) -> dict[str, float]:
-    """Return the shortest time of each way in milliseconds a picture, all in turn, after a round that warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: 1000 * min(each[1:]) / PICTURES for name, each in seconds.items()}
+def per_picture(seconds: dict[str, float]) -> dict[str, float]:
+    """Return times of a batch in milliseconds a picture."""
+    return {name: 1000 * each / PICTURES for name, each in seconds.items()}
 
 
 @torch.inference_mode()
-def test_boxes_cost_less_than_a_loop_over_cut_outs() -> None:
+def test_boxes_cost_less_than_a_loop_over_cut_outs(interleaved: Interleaved) -> None:
     pair = pictures()
     found, expected = ours(*pair, PAIR), loop(*pair)
     for name in PAIR:
         assert found[name] == pytest.approx(expected[name], abs=1e-9)
-    took = shortest(15, ours=lambda: ours(*pair, PAIR), loop=lambda: loop(*pair))
+    took = per_picture(interleaved(15, ours=lambda: ours(*pair, PAIR), loop=lambda: loop(*pair)))
     print(f"\nPSNR and SSIM with {BOXES} boxes at {SIDE} px, {torch.get_num_threads()} threads: ms a picture {took}")
     print(f"{took['loop'] / took['ours']:.1f} x faster")
 
 
 @torch.inference_mode()
-def test_scoring_beside_the_forward_pass() -> None:
+def test_scoring_beside_the_forward_pass(interleaved: Interleaved) -> None:
     method = build_method(catalog.model_tree("instcolor-full")).eval()
     gray, truth = random_batch(PICTURES, BOXES, None), pictures()[1]
 
@@ -106,12 +100,14 @@ def test_scoring_beside_the_forward_pass() -> None:
         return lab_to_rgb8(gray.light, method(gray))
 
     prediction = forward()
-    took = shortest(
-        3,
-        forward=forward,
-        pair=lambda: ours(prediction, truth, PAIR),
-        all=lambda: ours(prediction, truth, tuple(PIXEL_METRICS)),
-        **{name: lambda name=name: ours(prediction, truth, (name,)) for name in PIXEL_METRICS},
+    took = per_picture(
+        interleaved(
+            3,
+            forward=forward,
+            pair=lambda: ours(prediction, truth, PAIR),
+            all=lambda: ours(prediction, truth, tuple(PIXEL_METRICS)),
+            **{name: lambda name=name: ours(prediction, truth, (name,)) for name in PIXEL_METRICS},
+        )
     )
     print(f"\ninstcolor-full in batches of {PICTURES}, {torch.get_num_threads()} threads: ms a picture {took}")
     for name in ("pair", "all"):
