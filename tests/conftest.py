@@ -1,13 +1,17 @@
 """What every test may ask for, and what none may do: reach the network, or find the user's own settings."""
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname(), "", None}
@@ -63,3 +67,17 @@ def colorbench(
         return int(end.value.code or 0), printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Return a headless Chromium, the distribution's own; mark tests that ask for it with `browser`."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium on the path: install the distribution's")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -24,6 +24,8 @@ from bench.rows import read_rows
 from bench.terminal import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+STYLES = ("style.css", "plots.css", "gallery.css")
+SCRIPTS = ("tables.js", "plots.js", "gallery.js")
 MOST_FAILURES = 50
 
 
@@ -110,18 +112,18 @@ def failures(runs: Sequence[tuple[Path, RunRecord]]) -> list[dict[str, str]]:
 
 
 def _render(template: str, **values: Any) -> str:
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    script = _texts(SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
         .get_template(template)
-        .render(
-            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            script=Markup(script),  # noqa: S704 - our own file
-            script_digest=digest,
-            **values,
-        )
+        .render(style=_texts(STYLES), script=script, script_digest=digest, **values)
     )
+
+
+def _texts(names: Sequence[str]) -> Markup:
+    """Return our own files one after the other; nothing in them comes from a run."""
+    return Markup("\n").join(Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)  # noqa: S704
 
 
 @cache
