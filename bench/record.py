@@ -21,6 +21,7 @@ from pydantic import (
     model_serializer,
 )
 
+from bench.box_errors import DetectorError, Perturbation
 from bench.provenance import git_state, package_versions
 from bench.rows import Row, Scores
 from bench.scoring.metrics import METRICS, metrics_at
@@ -120,6 +121,10 @@ class RunRecord(BaseModel):
         git_commit: of the checkout that the code ran from; None for an installed package, like `git_dirty`.
         seconds: from the loaded method to the last row, of the start that finished the run.
         peak_memory_mb: of the GPU where there is one, else of the process.
+        gmacs: 10^9 multiply-adds of the networks for one picture of 256 x 256 with as many boxes as the method may
+            see; 0 without networks, None where they cannot be counted, for a folder that was scored and in old records.
+        perturbation: which errors the boxes were given on purpose; None without, and in old records.
+        detector_error: how the boxes differ from the annotations; None without either, and in old records.
     """
 
     model_config = ConfigDict(
@@ -152,6 +157,9 @@ class RunRecord(BaseModel):
     seconds: FiniteFloat
     images_per_second: FiniteFloat | None
     peak_memory_mb: FiniteFloat | None
+    gmacs: FiniteFloat | None = None
+    perturbation: Perturbation | None = None
+    detector_error: DetectorError | None = None
 
     @property
     def path(self) -> str:
@@ -188,6 +196,9 @@ def build_record(
     computed: int,
     peak_memory_mb: float | None,
     sets: Mapping[str, Score] = MappingProxyType({}),
+    gmacs: float | None = None,
+    perturbation: Perturbation | None = None,
+    detector_error: DetectorError | None = None,
 ) -> RunRecord:
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
@@ -223,6 +234,9 @@ def build_record(
         seconds=round(seconds, 3),
         images_per_second=round(computed / seconds, 4) if seconds > 0 else None,
         peak_memory_mb=peak_memory_mb,
+        gmacs=gmacs,
+        perturbation=perturbation,
+        detector_error=detector_error,
     )
 
 
