@@ -1,4 +1,7 @@
-"""From a `class_path` tree to an object, through an allow-list: YAML may name our classes and torch's parts only."""
+"""From a `class_path` tree to an object, through an allow-list.
+
+YAML may name our classes, torch's parts, and the modules of methods and datasets that are installed as plug-ins.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from torch import nn
 
 from bench.catalog import YAML_ERRORS, Tree, data_tree, load_plain
 from bench.errors import MissingError, UsageError
+from bench.plugins import class_path_roots
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
 
@@ -35,11 +39,13 @@ READ = jsonargparse.get_loader("yaml")
 
 
 def restrict_imports() -> None:
-    """Forbid every import path in YAML and on the command line but those that a configuration of ours can need.
+    """Forbid every import path in YAML and on the command line but those that a configuration can need.
 
     YAML that is ambiguous or made to blow up is refused too, as everywhere in colorbench.
     """
-    jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(ALLOWED))
+    jsonargparse.set_parsing_settings(
+        import_path_denylist=["*"], import_path_allowlist=[*ALLOWED, *class_path_roots(ALLOWED)]
+    )
     jsonargparse.set_loader("yaml", _read_plain, YAML_ERRORS)
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import UsageError
+from bench.plugins import Extended, Plugin
 
 HERE = Path(__file__).parent
 Tree = dict[str, Any]
@@ -43,6 +44,7 @@ class MethodCard(BaseModel):
         stages: ids of the methods to be trained one after another, its own last; empty where nothing is trained.
         weights: its published weights; None where there are none.
         reported: figures that its authors published; facts only, never mixed with measured ones.
+        plugin: the distribution that brings it, with its version; None for a method of colorbench's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,7 @@ class MethodCard(BaseModel):
     published: Published = Published()
     weights: Release | None = None
     reported: tuple[dict[str, Any], ...] = ()
+    plugin: str | None = None
 
 
 DETECTORS: Mapping[str, str] = MappingProxyType(
@@ -164,16 +167,34 @@ def _configs(kind: str) -> Mapping[str, Path]:
 
 
 @cache
-def methods() -> Mapping[str, MethodCard]:
-    """Return the cards of all methods, by id."""
+def shipped_methods() -> Mapping[str, MethodCard]:
+    """Return the cards of colorbench's own methods, by id."""
     cards = (MethodCard.model_validate(read_yaml(path)) for path in sorted((HERE / "cards").glob("*.yaml")))
     return MappingProxyType({card.id: card for card in cards})
 
 
 @cache
-def datasets() -> Mapping[str, Path]:
-    """Return the YAML files of all datasets, by id."""
-    return _configs("data")
+def methods() -> Extended[MethodCard]:
+    """Return the cards of all methods, by id; that of a plug-in, when asked for by name, imports it and torch."""
+
+    def card(plugin: Plugin) -> MethodCard:
+        from bench.extensions import method_card
+
+        return method_card(plugin)
+
+    return Extended("method", shipped_methods(), card)
+
+
+@cache
+def detectors() -> Extended[str]:
+    """Return what each detector is, by id."""
+    return Extended("detector", DETECTORS, lambda plugin: f"brought by {plugin.origin}")
+
+
+@cache
+def datasets() -> Extended[Path | Plugin]:
+    """Return the YAML file of each dataset, or the plug-in that brings it, by id."""
+    return Extended("dataset", _configs("data"), lambda plugin: plugin)
 
 
 @cache
@@ -210,20 +231,29 @@ def training_stages(method: str) -> tuple[str, ...]:
     """
     stages = methods()[known("method", method, methods())].stages
     if not stages:
-        learners = ", ".join(name for name, card in methods().items() if card.stages)
+        learners = ", ".join(name for name, card in shipped_methods().items() if card.stages)
         raise UsageError(f"{method} learns nothing, so there is nothing to train or to set; learners: {learners}")
     return stages
 
 
 def model_tree(method: str) -> Tree:
     """Return a fresh `class_path` tree of a method at its published size."""
-    known("method", method, methods())
-    return read_yaml(HERE / "configs" / "model" / f"{method}.yaml")
+    plugin = methods().plugin(known("method", method, methods()))
+    if plugin is None:
+        return read_yaml(HERE / "configs" / "model" / f"{method}.yaml")
+    from bench.extensions import method_tree
+
+    return method_tree(plugin)
 
 
 def data_tree(dataset: str) -> Tree:
     """Return a fresh `class_path` tree of a dataset."""
-    return read_yaml(datasets()[known("dataset", dataset, datasets())])
+    found = datasets()[known("dataset", dataset, datasets())]
+    if isinstance(found, Path):
+        return read_yaml(found)
+    from bench.extensions import data_tree
+
+    return data_tree(found)
 
 
 def with_settings(tree: Tree, settings: Mapping[str, Any]) -> Tree:

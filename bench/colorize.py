@@ -125,7 +125,7 @@ def find_boxes(source: FilesSource, wish: Wish) -> BoxFile:
             raise UsageError(f"--instances {wish.instances}: {error}") from error
     if wish.detector is None:
         raise UsageError(
-            f"{wish.method} colours instances: name a detector with --detector ({', '.join(catalog.DETECTORS)}), or "
+            f"{wish.method} colours instances: name a detector with --detector ({', '.join(catalog.detectors())}), or "
             "give their boxes as a COCO file with --instances"
         )
     choice = DetectorChoice(id=wish.detector, weights=wish.detector_weights)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import catalog
 from bench.catalog import Tree
 from bench.errors import UsageError
 from bench.inheritance import TAKEN, find_start
@@ -96,7 +97,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         raise UsageError(
             f"a batch of {batch_size} cannot be shared by {options.processes} devices: give another --batch-size"
         )
-    names = set(setting_names(tree))
+    names, plugin = set(setting_names(tree)), catalog.methods().plugin(stage)
     return {
         "recipe": options.recipe.id,
         "model": canonical_digest(tree),
@@ -114,6 +115,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "sync_batchnorm": options.sync_batchnorm or None,
         "settings": {key: value for key, value in options.settings.items() if key in names} or None,
         "init": None if options.start is None else weights_digest(options.start),
+        "plugin": None if plugin is None else plugin.sources(),
     }
 
 

@@ -74,7 +74,8 @@ def import_weights(name: str, files: Sequence[Path], out: Path, *, remedy: str =
         sources=sources,
         others={method: trees[method] for method in form.shared},
     )
-    served = tuple(method for method, card in catalog.methods().items() if card.trainable and manifest.serves(method))
+    cards = catalog.shipped_methods().items()
+    served = tuple(method for method, card in cards if card.trainable and manifest.serves(method))
     return Imported(out, manifest, served)
 
 

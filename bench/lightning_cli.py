@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -77,7 +78,7 @@ def run_lightning(args: ArgsType) -> Any:
 
 
 def _expand_ids(args: list[str]) -> list[str]:
-    """Replace the id of a method or dataset by the path of its configuration file."""
+    """Replace the id of a method or dataset by what LightningCLI knows it by."""
     expanded: list[str] = []
     for argument in args:
         option, equals, value = argument.partition("=")
@@ -89,9 +90,11 @@ def _expand_ids(args: list[str]) -> list[str]:
 
 
 def _config(option: str, name: str) -> str:
-    """Return the configuration file that `name` stands for as the value of an option; `name` itself for any other."""
+    """Return the file, or a plug-in's class path, that `name` stands for as an option's value; else `name` itself."""
     if option == "--model" and name in catalog.methods():
-        return str(catalog.HERE / "configs" / "model" / f"{name}.yaml")
+        plugin = catalog.methods().plugin(name)
+        return str(catalog.HERE / "configs" / "model" / f"{name}.yaml") if plugin is None else plugin.class_path
     if option == "--data" and name in catalog.datasets():
-        return str(catalog.datasets()[name])
+        found = catalog.datasets()[name]
+        return str(found) if isinstance(found, Path) else found.class_path
     return name

@@ -28,11 +28,11 @@ def _first_comment(path: Path) -> str:
 
 
 def _methods() -> list[Entry]:
-    return [card.model_dump(mode="json") for card in catalog.methods().values()]
+    return [card.model_dump(mode="json") for card in catalog.methods().loaded().values()]
 
 
 def _detectors() -> list[Entry]:
-    return [{"id": name, "about": about} for name, about in catalog.DETECTORS.items()]
+    return [{"id": name, "about": about} for name, about in catalog.detectors().loaded().items()]
 
 
 def _metrics() -> list[Entry]:
@@ -43,6 +43,13 @@ def _protocols() -> list[Entry]:
     return [{**protocol.model_dump(), "digest": protocol.digest} for protocol in PROTOCOLS.values()]
 
 
+def _datasets() -> list[Entry]:
+    return [
+        {"id": name, "about": _first_comment(found) if isinstance(found, Path) else f"brought by {found.origin}"}
+        for name, found in catalog.datasets().loaded().items()
+    ]
+
+
 def _files(files: Callable[[], Any]) -> Callable[[], list[Entry]]:
     return lambda: [{"id": name, "about": _first_comment(path)} for name, path in files().items()]
 
@@ -50,7 +57,7 @@ def _files(files: Callable[[], Any]) -> Callable[[], list[Entry]]:
 KINDS: dict[str, Callable[[], list[Entry]]] = {
     "methods": _methods,
     "detectors": _detectors,
-    "datasets": _files(catalog.datasets),
+    "datasets": _datasets,
     "metrics": _metrics,
     "protocols": _protocols,
     "suites": _files(catalog.suites),

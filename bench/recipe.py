@@ -87,6 +87,7 @@ class Recipe(BaseModel):
     Attributes:
         train_size: side in pixels of the training pictures; None for the protocol's.
         model: settings that replace those of the same name in a method's configuration, such as `width: 0.25`.
+        plugins: how a plug-in's method that `stages` does not name is trained; None refuses it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +97,7 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=16, ge=1)
     model: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, Stage]
+    plugins: Stage | None = None
 
     def stage(self, method: str) -> Stage:
         """Return how a method's own stage is trained.
@@ -103,9 +105,14 @@ class Recipe(BaseModel):
         Raises:
             UsageError: The recipe has no such stage.
         """
-        if method not in self.stages:
-            raise UsageError(f"the recipe {self.id!r} does not train {method!r}; it has {', '.join(self.stages)}")
-        return self.stages[method]
+        usual = None if method in catalog.shipped_methods() else self.plugins
+        stage = self.stages.get(method, usual)
+        if stage is None:
+            raise UsageError(
+                f"the recipe {self.id!r} does not train {method!r}; it has {', '.join(self.stages)}. Give a recipe of "
+                f"your own as a YAML file, whose `stages` say how {method} is trained"
+            )
+        return stage
 
     def tree(self, method: str) -> Tree:
         """Return the `class_path` tree of a method as this recipe builds it."""
@@ -124,8 +131,8 @@ class Recipe(BaseModel):
         for stage in stages:
             names = set(setting_names(self.tree(stage)))
             defaults = {name: value for name, value in settings.items() if name in names and name not in self.model}
-            model = {**defaults, **self.stages[stage].model}
-            content[stage] = self.stages[stage].model_copy(update={"model": model})
+            model = {**defaults, **self.stage(stage).model}
+            content[stage] = self.stage(stage).model_copy(update={"model": model})
         return self.model_copy(update={"stages": content})
 
     def with_settings(self, settings: Mapping[str, Any], stages: Iterable[str]) -> Self:
@@ -151,10 +158,11 @@ class Recipe(BaseModel):
         content = self.model_dump()
         for stage in stages:
             own = {name: value for name, value in settings.items() if name in names[stage]}
-            before = self.stages[stage].learning_rate
-            rate = content["stages"][stage]["learning_rate"] = own.pop("learning_rate", before)
-            content["stages"][stage]["drops"] = _scaled(self.stages[stage].drops, rate, before)
-            content["stages"][stage]["model"] |= own
+            before = self.stage(stage)
+            changed = content["stages"].setdefault(stage, before.model_dump())
+            rate = changed["learning_rate"] = own.pop("learning_rate", before.learning_rate)
+            changed["drops"] = _scaled(before.drops, rate, before.learning_rate)
+            changed["model"] |= own
         try:
             return type(self).model_validate(content)
         except ValidationError as error:

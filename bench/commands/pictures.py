@@ -74,19 +74,19 @@ def prior(
 
 def _check_wish(images: list[Path], model: str, detector: str | None, instances: Path | None) -> None:
     """Refuse what cannot be coloured before torch is imported."""
-    from bench.catalog import DETECTORS, known, methods
+    from bench.catalog import detectors, known, methods
 
     uses_boxes = methods()[known("method", model, methods())].uses_boxes
     if detector is not None:
-        known("detector", detector, DETECTORS)
+        known("detector", detector, detectors())
     if (detector or instances) and not uses_boxes:
         raise UsageError(f"{model} looks at no boxes: leave --detector and --instances out")
     if detector and instances:
         raise UsageError("boxes come from --detector or from --instances: leave one of them out")
     if uses_boxes and not (detector or instances):
         raise UsageError(
-            f"{model} colours instances: name a detector with --detector ({', '.join(DETECTORS)}), or give their boxes "
-            "as a COCO file with --instances"
+            f"{model} colours instances: name a detector with --detector ({', '.join(detectors())}), or give their "
+            "boxes as a COCO file with --instances"
         )
     for image in images:
         if not image.exists():
