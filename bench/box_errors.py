@@ -52,12 +52,18 @@ class BoxErrors(BaseModel):
         >>> BoxErrors(drop=0.5, add=4).label
         '-drop0.5-add4'
         """
-        return "".join(f"-{kind}{self.size(kind):g}" for kind in self.kinds)
+        return error_label(self.model_dump())
 
     def size(self, kind: ErrorKind) -> float:
         """Return how large the error of one kind is."""
         size: float = getattr(self, kind)
         return size
+
+
+def error_label(sizes: Mapping[str, object]) -> str:
+    """Return what follows a detector's name, from sizes by kind of error that need not be valid yet."""
+    given = [(kind, size) for kind in ERROR_KINDS if isinstance(size := sizes.get(kind), int | float) and size]
+    return "".join(f"-{kind}{size:g}" for kind, size in given)
 
 
 class Perturbation(BoxErrors):

@@ -9,11 +9,8 @@ import yaml
 from bench import catalog
 from bench.build import build_data, build_method, data_errors
 from bench.catalog import Tree
-from bench.detection import find_detector_weights, run_detection
-from bench.downloads import file_sha256
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
-from bench.files import atomic_write
 from bench.outputs import refuse_other_run
 from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
 from bench.progress import progress, say
@@ -21,8 +18,8 @@ from bench.provenance import canonical_digest, run_id, sources_digest
 from bench.scoring.classification import tell_classes
 from bench.scoring.networks import find_networks
 from bench.suite import Suite
+from bench.suite_boxes import BoxPlace, SeenBoxes
 from bench.weights import load_manifest, weights_digest
-from datamodules.boxfile import read_boxes
 from datamodules.photos import PhotoSource
 from datamodules.protocol import PROTOCOLS
 
@@ -59,19 +56,23 @@ class Found:
 
     data: Data
     weights: Path | None
-    boxes: Path | None
+    boxes: SeenBoxes | None
     metrics: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Job:
-    """Hold one run with its request, the digests of what goes into it, and the suite that repeats it alone."""
+    """Hold one run with its request, the digests of what goes into it, and the suite that repeats it alone.
+
+    `boxes` are those that the method sees; None for a method that looks at none.
+    """
 
     run: Run
     request: Request
     digests: dict[str, str]
     parameters: dict[str, int]
     alone: Suite
+    boxes: SeenBoxes | None = None
 
     def config(self) -> str:
         """Return the content of `config.yaml`."""
@@ -116,14 +117,13 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     for notice in notices:
         say(notice)
     boxes = {
-        (run.dataset.name, run.detector.name): _boxes(suite, run, data[run.dataset.name], options)
-        for run in runs
-        if run.detector.id != "none"
+        place: _boxes(suite, run, data[run.dataset.name], options)
+        for place, run in {_box_place(run): run for run in runs if run.detector.id != "none"}.items()
     }
     jobs = []
     for run in runs:
-        path = boxes.get((run.dataset.name, run.detector.name))
-        found = Found(data[run.dataset.name], weights[run.method.name, run.seed], path, metrics)
+        seen = boxes.get(_box_place(run))
+        found = Found(data[run.dataset.name], weights[run.method.name, run.seed], seen, metrics)
         jobs.append(_job(suite, run, found, options))
     return jobs
 
@@ -134,26 +134,25 @@ def available_metrics(suite: Suite, *, download: bool) -> tuple[tuple[str, ...],
     return kept, notices
 
 
-def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> Path:
+def _box_place(run: Run) -> tuple[str, str, int]:
+    """Return what tells the boxes of a run from others: those without errors are the same for all seeds."""
+    return run.dataset.name, run.detector.name, run.seed if run.detector.kinds else 0
+
+
+def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> SeenBoxes:
     if run.detector.id == "annotations" and not any(photo.annotations for photo in data.source.photos):
         say(f"{run.dataset.name} has no annotations: the detector `annotations` gives no boxes there")
-    path = options.out / "boxes" / f"{run.dataset.name}--{run.detector.name}.json"
-    made_of = path.with_suffix(".made-of")
-    weights = find_detector_weights(run.detector, beside=options.places.suite)
-    identity = canonical_digest(
-        {
-            "dataset": data.digest,
-            "detector": run.detector.model_dump(exclude={"name", "weights"}),
-            "weights": None if weights is None else file_sha256(weights),
-            "limit": suite.limit,
-            "sources": sources_digest(),
-        }
+    place = BoxPlace(
+        folder=options.out / "boxes",
+        dataset=run.dataset.name,
+        data=data.tree,
+        source=data.source,
+        digest=data.digest,
+        detectors=suite.detectors,
+        limit=suite.limit,
+        weights_base=options.places.suite,
     )
-    if path.is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == identity:
-        return path
-    run_detection(data.tree, data.source, run.detector, path, limit=suite.limit, weights_base=options.places.suite)
-    atomic_write(made_of, identity)
-    return path
+    return place.boxes(run.detector, run.seed)
 
 
 def method_tree(run: Run, weights: Path | None) -> Tree:
@@ -177,7 +176,7 @@ def _settings(suite: Suite, run: Run, tree: Tree) -> dict[str, object]:
         "precision": suite.precision,
         "limit": suite.limit,
         "protocol": PROTOCOLS[suite.protocol].digest,
-        "boxes_seen": {"max_boxes": run.detector.max_boxes, "choice": run.detector.choice},
+        "boxes_seen": {"max_boxes": run.detector.seen_boxes, "choice": run.detector.choice},
     }
 
 
@@ -187,7 +186,7 @@ def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
     networks = build_method(seeded).networks()
     inputs = {
         "dataset": found.data.digest,
-        "boxes": read_boxes(found.boxes).digest if found.boxes is not None else "",
+        "boxes": found.boxes.digest if found.boxes is not None else "",
         "weights": weights_digest(found.weights, networks) if found.weights is not None else "",
     }
     settings = _settings(suite, run, tree)
@@ -200,6 +199,7 @@ def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
         digests=digests,
         parameters={name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
         alone=resolved(suite, run, options.places, {**digests, **facts}),
+        boxes=found.boxes,
     )
 
 
@@ -212,8 +212,8 @@ def _request(suite: Suite, run: Run, found: Found, options: Options, tree: Tree,
         weights=found.weights,
         data=found.data.tree,
         protocol=suite.protocol,
-        boxes=found.boxes,
-        max_boxes=run.detector.max_boxes,
+        boxes=None if found.boxes is None else found.boxes.path,
+        max_boxes=run.detector.seen_boxes,
         box_choice=run.detector.choice,
         hints=run.method.hints,
         metrics=found.metrics,

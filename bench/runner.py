@@ -140,6 +140,8 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             computed=effort.pictures,
             peak_memory_mb=effort.peak_memory_mb,
             sets=score_set(request.folder, rows, request.metrics),
+            perturbation=None if job.boxes is None else job.boxes.perturbation,
+            detector_error=None if job.boxes is None else job.boxes.error,
         )
 
     record = write_results(request.folder, request.run_id, request.metrics, describe)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import catalog
+from bench.box_errors import ERROR_KINDS, BoxErrors, error_label
 from bench.errors import UsageError
 from bench.scoring.metrics import find_metric
 from datamodules.protocol import PROTOCOLS
@@ -79,7 +80,7 @@ class MethodChoice(Choice):
     def _known(self) -> Self:
         catalog.known("method", self.id, catalog.methods())
         if self.hints and not catalog.methods()[self.id].uses_hints:
-            takers = ", ".join(name for name, card in catalog.methods().items() if card.uses_hints)
+            takers = ", ".join(name for name, card in catalog.shipped_methods().items() if card.uses_hints)
             raise UsageError(
                 f"{self.id} takes no hints, but was given `hints: {self.hints}`: leave it out, or choose {takers}"
             )
@@ -91,11 +92,15 @@ class MethodChoice(Choice):
         return self.weights == "untrained"
 
 
-class DetectorChoice(Choice):
-    """Choose a detector, and which of its boxes methods see.
+class DetectorChoice(BoxErrors, Choice):
+    """Choose a detector, which of its boxes methods see, and what is done to these boxes on purpose.
 
     `score_threshold` is the least confidence, `max_boxes` the most boxes a photo. Of more, `choice` takes the best, or
     as many `random` ones, drawn by seed and picture from the best `MOST_BOXES`.
+
+    Errors are made to the boxes that are left then, by the seed of the run, and methods see all that come of it. In a
+    suite one of `drop`, `jitter`, `duplicate` and `add` may be a list, which stands for as many detectors. Without a
+    name such a choice is called `<id>-drop0.5`, and each of a list gets that ending.
     """
 
     weights: str | None = None
@@ -105,13 +110,46 @@ class DetectorChoice(Choice):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        catalog.known("detector", self.id, catalog.DETECTORS)
+        catalog.known("detector", self.id, catalog.detectors())
+        if self.kinds:
+            self._check_errors()
         return self
+
+    def _check_errors(self) -> None:
+        made = ", ".join(f"{kind}: {self.size(kind):g}" for kind in self.kinds)
+        if self.id == "none":
+            raise UsageError(f"the detector `none` has no boxes that `{made}` could be done to: choose another one")
+        if self.choice == "random":
+            raise UsageError(f"{self.name}: `{made}` is for the boxes of `choice: best`; leave `choice: random` out")
+        if self.seen_boxes > MOST_BOXES:
+            raise UsageError(
+                f"{self.name}: {self.max_boxes} boxes with `{made}` become {self.seen_boxes}, more than the "
+                f"{MOST_BOXES} that a method can be given: lower max_boxes, duplicate or add"
+            )
+
+    @classmethod
+    def _usual_name(cls, fields: Mapping[str, Any]) -> str:
+        return f"{fields['id']}{error_label(fields)}"
 
     @property
     def kept_boxes(self) -> int:
-        """Return how many boxes a photo the box file holds."""
+        """Return how many boxes a photo the box file holds, before errors are made."""
         return self.max_boxes if self.choice == "best" else MOST_BOXES
+
+    @property
+    def seen_boxes(self) -> int:
+        """Return how many boxes a photo a method may see, with errors."""
+        return self.max_boxes * (1 + self.duplicate) + self.add
+
+    @property
+    def errors(self) -> BoxErrors:
+        """Return what is done to the boxes."""
+        return BoxErrors.model_validate({kind: getattr(self, kind) for kind in ERROR_KINDS})
+
+    @property
+    def exact(self) -> Self:
+        """Return the same detector, under its id, with its boxes as they are."""
+        return self.model_copy(update={**BoxErrors().model_dump(), "name": self.id})
 
 
 class DatasetChoice(Choice):
@@ -156,6 +194,14 @@ class Suite(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     expected: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _listed_errors(cls, value: Any) -> Any:
+        """Write out every detector with a list of errors."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("detectors"), list | tuple):
+            return value
+        return {**value, "detectors": [one for detector in value["detectors"] for one in expand_errors(detector)]}
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         catalog.known("protocol", self.protocol, PROTOCOLS)
@@ -167,6 +213,32 @@ class Suite(BaseModel):
         _unique("detector", self.detectors)
         _unique("dataset", self.datasets)
         return self
+
+
+def expand_errors(detector: Any) -> list[Any]:
+    """Return the detectors that one entry of a suite stands for: one for each error of its list, if it has one.
+
+    >>> [one["drop"] for one in expand_errors({"id": "annotations", "drop": [0.25, 0.5]})]
+    [0.25, 0.5]
+
+    Raises:
+        UsageError: Two errors are lists, or a list is empty.
+    """
+    listed = [kind for kind in ERROR_KINDS if isinstance(detector, Mapping) and isinstance(detector.get(kind), list)]
+    if not listed:
+        return [detector]
+    kind, sizes = listed[0], detector[listed[0]]
+    if len(listed) > 1 or not sizes:
+        given = ", ".join(f"{name}: {detector[name]}" for name in listed)
+        raise UsageError(
+            f"detector {detector.get('id')!r} has {given}: give one list with one size or more, and further detectors "
+            "for other errors"
+        )
+    name = detector.get("name")
+    choices: list[dict[str, Any]] = [{**detector, kind: size} for size in sizes]
+    if isinstance(name, str):
+        return [{**choice, "name": f"{name}{error_label({kind: choice[kind]})}"} for choice in choices]
+    return choices
 
 
 def _unique(kind: str, choices: Sequence[Choice]) -> None:

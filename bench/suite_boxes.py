@@ -1,0 +1,103 @@
+"""The box files of an output folder: one a dataset and detector, and one a seed where errors are made on purpose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.box_errors import DetectorError, Perturbation
+from bench.catalog import Tree
+from bench.detection import find_detector_weights, run_detection
+from bench.detector_error import measure_error
+from bench.downloads import file_sha256
+from bench.files import atomic_write, writing
+from bench.perturbation import declare, perturb
+from bench.provenance import canonical_digest, sources_digest
+from bench.suite import DetectorChoice
+from datamodules.boxfile import BoxFile, read_boxes
+from datamodules.photos import PhotoSource
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBoxes:
+    """Hold the box file that a run's method sees, with what its record says of it."""
+
+    path: Path
+    digest: str
+    perturbation: Perturbation | None
+    error: DetectorError | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoxPlace:
+    """Say where the boxes of one dataset go and what they are found in.
+
+    Attributes:
+        folder: for the box files.
+        dataset: its name.
+        data: tree of its datamodule, `source` its pictures, `digest` theirs.
+        detectors: all of the suite.
+        limit: look at the first so many photos only.
+        weights_base: folder of the file that names the detectors' weights.
+    """
+
+    folder: Path
+    dataset: str
+    data: Tree
+    source: PhotoSource
+    digest: str
+    detectors: Sequence[DetectorChoice]
+    limit: int | None
+    weights_base: Path
+
+    def boxes(self, choice: DetectorChoice, seed: int) -> SeenBoxes:
+        """Return the boxes that methods see, which are made where they are not there already."""
+        exact, path = self.exact(choice)
+        if not choice.kinds:
+            return SeenBoxes(path, exact.digest, None, measure_error(exact, self.source.photos))
+        perturbed, path = self.perturbed(exact, choice, seed)
+        error = measure_error(perturbed, self.source.photos)
+        return SeenBoxes(path, perturbed.digest, declare(exact, choice.errors), error)
+
+    def exact(self, choice: DetectorChoice) -> tuple[BoxFile, Path]:
+        """Return the boxes of a detector without errors, in the file of the one in the suite that has none."""
+        same = [other for other in self.detectors if not other.kinds and other.exact == choice.exact]
+        path = self.folder / (f"{self.dataset}--{same[0].name}.json" if same else f"{self._name(choice)}/exact.json")
+        weights = find_detector_weights(choice, beside=self.weights_base)
+        made_of = {
+            "dataset": self.digest,
+            "detector": choice.exact.model_dump(exclude={"name", "weights"}),
+            "weights": None if weights is None else file_sha256(weights),
+            "limit": self.limit,
+        }
+        if not _is_made_of(path, made_of):
+            exact = choice.exact
+            run_detection(self.data, self.source, exact, path, limit=self.limit, weights_base=self.weights_base)
+            _note(path, made_of)
+        return read_boxes(path), path
+
+    def perturbed(self, exact: BoxFile, choice: DetectorChoice, seed: int) -> tuple[BoxFile, Path]:
+        """Return boxes with a detector's errors."""
+        path = self.folder / self._name(choice) / f"s{seed}.json"
+        made_of = {"boxes": exact.digest, "errors": choice.errors.model_dump(), "seed": seed}
+        if not _is_made_of(path, made_of):
+            with writing(path):
+                perturb(exact, choice.errors, seed).write(path)
+            _note(path, made_of)
+        return read_boxes(path), path
+
+    def _name(self, choice: DetectorChoice) -> str:
+        return f"{self.dataset}--{choice.name}"
+
+
+def _is_made_of(path: Path, made_of: Mapping[str, object]) -> bool:
+    """Whether a box file is there and was made of just this, by these sources."""
+    note = path.with_suffix(".made-of")
+    return path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == _identity(made_of)
+
+
+def _note(path: Path, made_of: Mapping[str, object]) -> None:
+    atomic_write(path.with_suffix(".made-of"), _identity(made_of))
+
+
+def _identity(made_of: Mapping[str, object]) -> str:
+    return canonical_digest({**made_of, "sources": sources_digest()})
