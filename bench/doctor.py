@@ -60,7 +60,7 @@ def findings() -> Iterator[Finding]:
     yield _cache()
     yield from (_weights("detector", name, files) for name, files in DETECTOR_FILES.items())
     yield from (_weights("metric", name, files) for name, files in METRIC_FILES.items())
-    yield from (_method(card) for card in catalog.methods().loaded().values() if card.trainable)
+    yield from (_method(card) for card in catalog.methods().values() if card.trainable)
     yield _samples()
 
 

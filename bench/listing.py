@@ -28,11 +28,11 @@ def _first_comment(path: Path) -> str:
 
 
 def _methods() -> list[Entry]:
-    return [card.model_dump(mode="json") for card in catalog.methods().loaded().values()]
+    return [card.model_dump(mode="json") for card in catalog.methods().values()]
 
 
 def _detectors() -> list[Entry]:
-    return [{"id": name, "about": about} for name, about in catalog.detectors().loaded().items()]
+    return [{"id": name, "about": about} for name, about in catalog.detectors().items()]
 
 
 def _metrics() -> list[Entry]:
@@ -46,7 +46,7 @@ def _protocols() -> list[Entry]:
 def _datasets() -> list[Entry]:
     return [
         {"id": name, "about": _first_comment(found) if isinstance(found, Path) else f"brought by {found.origin}"}
-        for name, found in catalog.datasets().loaded().items()
+        for name, found in catalog.datasets().items()
     ]
 
 

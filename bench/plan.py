@@ -9,6 +9,8 @@ from bench import catalog
 from bench.catalog import Tree
 from bench.detection import find_detector_weights
 from bench.errors import CommandError, MissingError
+from bench.plugins import Plugin
+from bench.scoring.metrics import METRICS
 from bench.suite import DatasetChoice, DetectorChoice, MethodChoice, Suite
 from bench.weights import find_method_weights
 
@@ -54,6 +56,17 @@ def plan(suite: Suite, only: Sequence[str] = ()) -> list[Run]:
             detectors = suite.detectors if catalog.methods()[method.id].uses_boxes else (NO_DETECTOR,)
             runs += [Run(method, detector, dataset, seed) for detector in detectors for seed in suite.seeds]
     return runs
+
+
+def plugins_of(run: Run, metrics: Sequence[str]) -> tuple[Plugin, ...]:
+    """Return the plug-ins that the numbers of a run come of."""
+    named = (
+        catalog.methods().plugin(run.method.id),
+        catalog.detectors().plugin(run.detector.id),
+        catalog.datasets().plugin(run.dataset.id),
+        *map(METRICS.plugin, metrics),
+    )
+    return tuple(plugin for plugin in named if plugin is not None)
 
 
 @dataclass(frozen=True, slots=True)

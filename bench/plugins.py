@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -195,15 +195,27 @@ class Extended(Mapping[str, T]):
             raise found[1].fault(f"has the name of a {self.kind} of the distribution {found[0].origin}: rename it")
         return found[0]
 
-    def loaded(self) -> dict[str, T]:
+    def items(self) -> ItemsView[str, T]:
+        """Return all that can be loaded by name, and say why others can't."""
+        return self._loaded().items()
+
+    def values(self) -> ValuesView[T]:
         """Return all that can be loaded, and say why others can't."""
+        return self._loaded().values()
+
+    def _loaded(self) -> dict[str, T]:
         found = dict(self.shipped)
         for name in plugins(self.kind):
             try:
                 found[name] = self[name]
             except UsageError as error:
-                say(f"left out: {error}")
+                _say_once(f"left out: {error}")
         return found
+
+
+@lru_cache(maxsize=100)
+def _say_once(text: str) -> None:
+    say(text)
 
 
 def class_path_roots(narrowed: Iterable[str]) -> list[str]:

@@ -12,9 +12,10 @@ from bench.catalog import Tree
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
 from bench.outputs import refuse_other_run
-from bench.plan import Places, Run, dataset_tree, find_weights_folder, resolved
+from bench.plan import Places, Run, dataset_tree, find_weights_folder, plugins_of, resolved
+from bench.plugins import Plugin
 from bench.progress import progress, say
-from bench.provenance import canonical_digest, run_id, sources_digest
+from bench.provenance import canonical_digest, plugin_sources, run_id, sources_digest
 from bench.scoring.classification import tell_classes
 from bench.scoring.networks import find_networks
 from bench.suite import Suite
@@ -72,6 +73,7 @@ class Job:
     digests: dict[str, str]
     parameters: dict[str, int]
     alone: Suite
+    plugins: tuple[Plugin, ...] = ()
     boxes: SeenBoxes | None = None
 
     def config(self) -> str:
@@ -189,13 +191,16 @@ def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
         "boxes": found.boxes.digest if found.boxes is not None else "",
         "weights": weights_digest(found.weights, networks) if found.weights is not None else "",
     }
-    settings = _settings(suite, run, tree)
+    brought = plugins_of(run, found.metrics)
+    settings = _settings(suite, run, tree) | ({"plugins": plugin_sources(brought)} if brought else {})
     identity = run_id({**settings, "metrics": list(found.metrics), "seed": run.seed, **inputs})
     digests = {name: digest for name, digest in inputs.items() if digest} | {"settings": canonical_digest(settings)}
+    digests |= {"plugins": canonical_digest(plugin_sources(brought))} if brought else {}
     facts = {"metrics": " ".join(found.metrics), "sources": sources_digest(), "run": identity}
     return Job(
         run=run,
         request=_request(suite, run, found, options, seeded, identity),
+        plugins=brought,
         digests=digests,
         parameters={name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
         alone=resolved(suite, run, options.places, {**digests, **facts}),

@@ -5,14 +5,15 @@ import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from bench.plugins import SUFFIXES, Plugin
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "lightning_modules", "datamodules")
-SUFFIXES = (".py", ".yaml", ".json")
 DISTRIBUTIONS = (
     "colorbench",
     "torch",
@@ -50,15 +51,24 @@ def run_id(identity: Mapping[str, object]) -> str:
     return canonical_digest({**identity, "sources": sources_digest()})
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the installed packages that numbers depend on, without importing them."""
+def plugin_sources(plugins: Iterable[Plugin]) -> dict[str, str]:
+    """Return the sha256 of the sources of each plug-in, by its kind and id: they stand beside our own."""
+    return {f"{plugin.kind} {plugin.id}": plugin.sources() for plugin in plugins}
+
+
+def package_versions(plugins: Iterable[Plugin] = ()) -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on, without importing them.
+
+    Args:
+        plugins: that the numbers come of; their distributions follow colorbench's own dependencies.
+    """
     versions = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return versions
+    return versions | {plugin.distribution: plugin.version for plugin in plugins}
 
 
 @cache

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from bench.box_errors import DetectorError, Perturbation
+from bench.plugins import Plugin
 from bench.provenance import git_state, package_versions
 from bench.rows import Row, Scores
 from bench.scoring.metrics import METRICS, metrics_at
@@ -97,6 +98,7 @@ class Digests(BaseModel):
     Attributes:
         settings: of method, hints, precision and all else that the seeds of one comparison share; None in old records.
         predictions: of the pictures of a folder that was scored.
+        plugins: of the sources of the plug-ins that the numbers come of; None without any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +108,7 @@ class Digests(BaseModel):
     weights: str | None = None
     settings: str | None = None
     predictions: str | None = None
+    plugins: str | None = None
     config: str
     rows: str
 
@@ -196,6 +199,7 @@ def build_record(
     computed: int,
     peak_memory_mb: float | None,
     sets: Mapping[str, Score] = MappingProxyType({}),
+    plugins: Sequence[Plugin] = (),
     gmacs: float | None = None,
     perturbation: Perturbation | None = None,
     detector_error: DetectorError | None = None,
@@ -226,7 +230,7 @@ def build_record(
         parameters=dict(parameters),
         git_commit=commit,
         git_dirty=dirty,
-        versions=package_versions(),
+        versions=package_versions(plugins),
         device=device,
         precision=precision,
         processes=processes,

@@ -24,7 +24,7 @@ from datamodules.protocol import PROTOCOLS
 TOLERANCE = 1e-9
 """Relative; sums over other numbers of lanes differ in the last bits. That of a set hangs on LAPACK's, too."""
 SET_TOLERANCE = 1e-6
-INPUTS = ("dataset", "boxes", "weights", "predictions")
+INPUTS = ("dataset", "boxes", "weights", "predictions", "plugins")
 SCORE_NAMES = {"method": "name", "dataset": "dataset", "protocol": "protocol"}
 """Fields of a record, and what the configuration of a folder that was scored calls them."""
 

@@ -18,15 +18,18 @@ from bench.files import atomic_write
 from bench.leaderboard import read_records, write_leaderboards
 from bench.outputs import config_digest, refuse_other_run, working_in, write_plan, write_results
 from bench.pairs import Pairing, batches
+from bench.pictures import save_pairs
 from bench.plan import portable
+from bench.plugins import Plugin
 from bench.progress import progress, say
-from bench.provenance import run_id, sources_digest
+from bench.provenance import canonical_digest, plugin_sources, run_id, sources_digest
 from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import Row, await_writers, read_rows
 from bench.runner import compute
 from bench.scoring.classification import tell_classes
 from bench.scoring.folders import FolderRequest, open_truth
+from bench.scoring.metrics import METRICS
 from bench.scoring.networks import find_networks
 from bench.scoring.sets import score_set
 from bench.status import PlannedRun
@@ -53,6 +56,7 @@ class Job:
     digests: dict[str, str]
     partial: bool
     config: str
+    plugins: tuple[Plugin, ...] = ()
 
 
 def score(submission: Submission, pairing: Pairing) -> int:
@@ -81,6 +85,8 @@ def score(submission: Submission, pairing: Pairing) -> int:
         if isinstance(effort, GaveUpError):
             raise effort
         record = finish(submission, job, began, effort)
+        if submission.save_images:
+            save_pairs(request, pairing.matched, submission.out / "pictures" / submission.dataset)
         write_leaderboards(submission.out)
         write_report(submission.out)
     _tell(record, submission)
@@ -98,6 +104,8 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
     for notice in tell_classes(submission.dataset, truth, metrics):
         say(notice)
     digests = _digests(truth, predictions, pairing.matched)
+    brought = tuple(plugin for plugin in map(METRICS.plugin, metrics) if plugin is not None)
+    digests |= {"plugins": canonical_digest(plugin_sources(brought))} if brought else {}
     settings = {"name": submission.name, "dataset_name": submission.dataset, "partial": not pairing.whole}
     protocol = PROTOCOLS[submission.protocol].digest
     identity = run_id({**settings, "protocol": protocol, "metrics": list(metrics), **digests})
@@ -117,7 +125,7 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
     )
     facts = {"metrics": " ".join(metrics), "sources": sources_digest(), "run": identity}
     expected = {**digests, "partial": str(not pairing.whole).lower(), **facts}
-    return Job(request, digests, not pairing.whole, _config(submission, expected))
+    return Job(request, digests, not pairing.whole, _config(submission, expected), brought)
 
 
 def find_metrics(submission: Submission) -> tuple[str, ...]:
@@ -219,6 +227,7 @@ def finish(submission: Submission, job: Job, started: datetime, effort: Effort) 
             untrained=False,
             metrics=request.metrics,
             digests=job.digests | {"config": config_digest(request.folder)},
+            plugins=job.plugins,
             parameters={},
             device=device_name(),
             precision="32",

@@ -4,7 +4,7 @@ Every metric is a map of all pixels, computed once a picture and only if it is a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from bench.plugins import Plugin
 from bench.scoring.area import AreaTable, Place, count_units, join, split
 from bench.scoring.colour import (
     PERFECT_AREA,
@@ -31,6 +32,7 @@ from bench.scoring.fidelity import (
     squared_error_map,
     ssim_map,
 )
+from bench.scoring.metrics import METRICS
 
 SSIM_BITS = 34
 DISTANCE_BITS = 40
@@ -190,7 +192,9 @@ def _colorfulness(comparison: Comparison, pictures: Tensor, regions: Sequence[Re
     return [sums_to_colorfulness(each, pixels(place)) for place, each in zip(places, sums, strict=True)]
 
 
-PIXEL_METRICS: Mapping[str, Callable[[Comparison, Sequence[Region]], list[float | None]]] = MappingProxyType(
+Score = Callable[[Comparison, Sequence[Region]], list[float | None]]
+
+PIXEL_METRICS: Mapping[str, Score] = MappingProxyType(
     {
         "psnr": psnr,
         "ssim": ssim,
@@ -203,3 +207,25 @@ PIXEL_METRICS: Mapping[str, Callable[[Comparison, Sequence[Region]], list[float 
     }
 )
 """The metrics that need nothing but the two pictures, by id."""
+
+
+def pixel_metrics(names: Iterable[str]) -> dict[str, Score]:
+    """Return those of some metrics that need nothing but the two pictures, plug-ins' own last."""
+    wanted = tuple(names)
+    brought = {name: plugin for name in wanted if (plugin := METRICS.plugin(name)) is not None}
+    found = {name: score for name, score in PIXEL_METRICS.items() if name in wanted}
+    return found | {name: _checked(plugin) for name, plugin in brought.items()}
+
+
+def _checked(plugin: Plugin) -> Score:
+    """Return the function of a plug-in's metric, whose answers are looked at."""
+
+    def score(comparison: Comparison, regions: Sequence[Region]) -> list[float | None]:
+        values = [None if value is None else float(value) for value in plugin.load().score(comparison, regions)]
+        if len(values) != len(regions):
+            raise ValueError(f"the metric {plugin.id} of {plugin.origin} gave {len(values)}, not {len(regions)} values")
+        if not all(value is None or math.isfinite(value) for value in values):
+            raise ValueError(f"the metric {plugin.id} of {plugin.origin} gave a value that is no finite number")
+        return values
+
+    return score

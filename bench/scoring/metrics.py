@@ -1,5 +1,6 @@
 """The table of metrics: what each measures, in which unit, and which way is better. Knows no torch."""
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.catalog import known
 from bench.errors import UsageError
+from bench.plugins import Extended, Plugin
 
 Level = Literal["image", "instance"]
 Direction = Literal["higher", "lower", "truth"]
@@ -69,7 +71,7 @@ def _lpips(net: str, backbone: str) -> Metric:
     )
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+SHIPPED: Mapping[str, Metric] = MappingProxyType(
     {
         metric.id: metric
         for metric in (
@@ -184,7 +186,36 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
-"""All metrics by id, in the order of tables."""
+"""Colorbench's own metrics by id, in the order of tables."""
+
+RESERVED = re.compile(
+    "image|instance|width|height|n|n_instances|status|category_id|category|area|size|x|y|rank|tie_group|seeds|level|"
+    "dataset|protocol|method|detector|partial|untrained|.*_(truth|low|high|rank)"
+)
+"""Columns of tables beside those of metrics."""
+
+
+def _read_plugin(plugin: Plugin) -> Metric:
+    """Return what the module of a plug-in says of its metric.
+
+    Raises:
+        UsageError: The module has no `METRIC` that fits, or no `score`.
+    """
+    module = plugin.load()
+    metric = getattr(module, "METRIC", None)
+    if not isinstance(metric, Metric) or not callable(getattr(module, "score", None)):
+        raise plugin.fault("names no module with a `METRIC`, a bench.scoring.metrics.Metric, and a function `score`")
+    if metric.id != plugin.id:
+        raise plugin.fault(f"has a METRIC whose id is {metric.id!r}: both names must be the same")
+    if RESERVED.fullmatch(metric.id) or metric.id in VARIANTS:
+        raise plugin.fault("has the name of another column of tables, or of a known variant of a metric: rename it")
+    if metric.of_set or metric.companion or "image" not in metric.levels:
+        raise plugin.fault("is no metric of single pictures: of_set and companion are not for plug-ins")
+    return metric
+
+
+METRICS = Extended("metric", SHIPPED, _read_plugin)
+"""All metrics by id, in the order of tables, those of plug-ins last."""
 
 
 def metrics_at(level: Level, metrics: Iterable[str]) -> tuple[str, ...]:

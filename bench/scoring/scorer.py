@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.rows import InstanceRow, Row, Scores
 from bench.scoring.classification import top1
-from bench.scoring.comparison import PIXEL_METRICS, Comparison, Region
+from bench.scoring.comparison import Comparison, Region, pixel_metrics
 from bench.scoring.features import FeatureStore
 from bench.scoring.fidelity import PixelBox, find_gray
 from bench.scoring.inception import inception_features
@@ -119,8 +119,8 @@ class Scorer:
         return find_instances(self.truths.get(picture.key, ()), self.protocol.crop(width, height), size)
 
     def _score_pixels(self, comparison: Comparison, regions: Sequence[Region]) -> dict[str, list[float | None]]:
-        wanted = row_columns("image", self.metrics)
-        return {name: score(comparison, regions) for name, score in PIXEL_METRICS.items() if name in wanted}
+        wanted = pixel_metrics(row_columns("image", self.metrics))
+        return {name: score(comparison, regions) for name, score in wanted.items()}
 
     def _score_lpips(self, comparison: Comparison, boxes: Sequence[Region]) -> dict[str, list[float | None]]:
         """Return the distances of all pictures, then of all cut-outs, which go through a network together.

@@ -79,7 +79,7 @@ def test_the_record_has_the_promised_fields_in_order() -> None:
     content = json.loads(build(make_rows()).to_json())
     assert list(content) == names(FIELDS)
     assert list(content["counts"]) == names(COUNTS)
-    assert list(content["digests"]) == ["dataset", "boxes", "weights", "settings", "predictions", "config", "rows"]
+    assert list(content["digests"]) == names("dataset boxes weights settings predictions plugins config rows")
     assert list(content["image"]["psnr"]) == ["mean", "std", "n", "low", "high"]
     assert content["digests"]["boxes"] is None
     assert content["started_utc"] == "2026-01-02T01:04:05Z"
