@@ -88,7 +88,7 @@ def _board(
 ) -> Board:
     entries = [_entry(name, runs, level, sort) for name, runs in name_groups(records)]
     present = {name for entry in entries for name, cell in entry.scores.items() if cell.mean is not None}
-    metrics = tuple(metric for name, metric in METRICS.items() if name in present)
+    metrics = tuple(METRICS[name] for name in METRICS if name in present)
     for metric in metrics:
         entries = _with_metric_ranks(entries, metric)
     ranked = [_with_rank(entry, sort) for entry in entries]

@@ -136,6 +136,7 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             precision=suite.precision,
             processes=options.devices,
             started=started,
+            plugins=job.plugins,
             seconds=effort.seconds,
             computed=effort.pictures,
             peak_memory_mb=effort.peak_memory_mb,
