@@ -125,6 +125,11 @@ def compare_methods(
     first, second = _find(runs, a), _find(runs, b)
     _check_comparable(first, second)
     scores = [_observations(side, level, metric) for side in (first, second)]
+    return compare_sides(first, second, scores, metric=metric, level=level)
+
+
+def compare_sides(a: Side, b: Side, scores: Sequence[Observations], *, metric: str, level: Level) -> MethodComparison:
+    """Compare two methods of one board by the scores of each, means over their seeds."""
     paired = pair(scores)
     both = np.isnan(paired.scores).sum(axis=1) == 0
     common = paired.scores[both]
@@ -134,8 +139,8 @@ def compare_methods(
     return MethodComparison(
         level=level,
         metric=METRICS[metric],
-        a=first,
-        b=second,
+        a=a,
+        b=b,
         means=(means[0], means[1]),
         found=paired_difference(differences, paired.pictures[both]),
         images=_image_differences(paired, common, both),

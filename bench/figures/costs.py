@@ -1,0 +1,68 @@
+"""Scores against what they cost: images a second, and multiply-adds of the networks."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bench.board import Cost
+from bench.figures.names import LONGEST_IN_LEGEND, LONGEST_OF_TWO, labels
+from bench.figures.style import COLUMN, PAGE, draw_legend, one_panel
+from bench.figures.subjects import Method, Plot, Subject
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_IN_COLUMN = 12
+"""Methods whose names fit below a plot of a column's width; more take a page's."""
+
+
+def draw_speed(subject: Subject) -> Plot | None:
+    """Draw scores over images a second; None where no speed is known."""
+    machines = sorted({machine for method in subject.methods for machine in method.entry.cost.machines})
+    caption = f"Images a second with all that scores them, on {'; '.join(machines)}: further right is faster."
+    return _draw(subject, "speed", "images/s →", lambda cost: cost.images_per_second, caption)
+
+
+def draw_gmacs(subject: Subject) -> Plot | None:
+    """Draw scores over multiply-adds; None where none are known."""
+    caption = "Multiply-adds of the networks for one picture: further left is cheaper."
+    return _draw(subject, "gmacs", "GMACs a picture ←", lambda cost: cost.gmacs, caption)
+
+
+def _draw(subject: Subject, kind: str, title: str, cost: Callable[[Cost], float | None], caption: str) -> Plot | None:
+    costs = [(method, cost(method.entry.cost)) for method in subject.methods]
+    known = [(method, value) for method, value in costs if value]
+    if not known:
+        return None
+    names = labels([method.note for method, _ in known], LONGEST_IN_LEGEND)
+    wide = len(known) > MOST_IN_COLUMN
+    columns = 2 if wide or max(map(len, names)) <= LONGEST_OF_TWO else 1
+    figure, axes = one_panel(PAGE if wide else COLUMN, 2.2 + 0.15 * -(-len(known) // columns))
+    points = [_draw_point(axes, method, value, subject) for method, value in known]
+    _scale(axes, [value for _, value in known])
+    axes.set(xlabel=title, ylabel=subject.metric.title)
+    draw_legend(figure, dict(zip(names, points, strict=True)), columns)
+    left = [method.label for method, value in costs if not value]
+    lines = (f"{subject.place} against cost.", caption, f"Not known, or none: {', '.join(left)}." if left else "")
+    return subject.plot(figure, (kind,), len(known), lines)
+
+
+def _draw_point(axes: "Axes", method: Method, cost: float, subject: Subject) -> Any:
+    cell, look = method.cell(subject.metric), method.look
+    ends = None
+    if cell.mean is not None and cell.low is not None and cell.high is not None:
+        ends = [[cell.mean - cell.low], [cell.high - cell.mean]]
+    face = look.color if method.entry.rank else "white"
+    return axes.errorbar(
+        cost, cell.mean or 0.0, yerr=ends, marker=look.marker, color=look.color, mfc=face, linestyle="", elinewidth=0.7
+    )
+
+
+def _scale(axes: "Axes", costs: list[float]) -> None:
+    """Let equal ratios of cost lie equally far apart, with plain numbers below."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set(xscale="log", xlim=(min(costs) / 1.5, max(costs) * 1.5))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=8))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.grid()

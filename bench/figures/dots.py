@@ -1,0 +1,67 @@
+"""Means as dots with their intervals, a line a method: of whole boards, and part by part."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.board import Cell
+from bench.figures.names import labels
+from bench.figures.style import COLUMN, MUTED, one_panel
+from bench.figures.subjects import Method, Plot, Subject
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LINE = 0.19
+"""Inches of a method."""
+REST = 0.55
+INTERVALS = "Dots are means, lines their 95 % bootstrap intervals over images."
+
+
+def draw_scores(subject: Subject) -> Plot:
+    """Draw the mean of each method, best first."""
+    methods, metric = subject.methods, subject.metric
+    figure, axes = one_panel(COLUMN, REST + LINE * len(methods))
+    draw_dots(axes, methods, [method.cell(metric) for method in methods])
+    name_methods(axes, methods)
+    axes.set_xlabel(metric.title)
+    hollow = any(method.entry.rank is None for method in methods)
+    caption = (
+        f"{subject.place}.",
+        INTERVALS if any(method.cell(metric).low is not None for method in methods) else "Dots are means.",
+        "Hollow dots have no rank." if hollow else "",
+    )
+    return subject.plot(figure, ("scores",), len(methods), caption)
+
+
+def draw_dots(axes: "Axes", methods: Sequence[Method], cells: Sequence[Cell | None]) -> None:
+    """Draw a cell of each method, the first on top; one that has none leaves its line empty."""
+    for place, (method, cell) in enumerate(zip(methods, cells, strict=True)):
+        if cell is not None and cell.mean is not None:
+            draw_mean(axes, method, cell, place, hollow=method.entry.rank is None)
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.grid(axis="x")
+
+
+def draw_mean(axes: "Axes", method: Method, cell: Cell, place: float, *, hollow: bool = False) -> None:
+    """Draw a mean with its interval at a height."""
+    if cell.mean is None:
+        return
+    ends = None if cell.low is None or cell.high is None else [[cell.mean - cell.low], [cell.high - cell.mean]]
+    axes.errorbar(
+        cell.mean,
+        place,
+        xerr=ends,
+        color=method.look.color,
+        marker=method.look.marker,
+        markerfacecolor="white" if hollow else method.look.color,
+        capsize=2,
+    )
+
+
+def name_methods(axes: "Axes", methods: Sequence[Method]) -> None:
+    """Write the methods beside their lines, and rule off those without rank."""
+    axes.set_yticks(range(len(methods)), labels([method.note for method in methods]))
+    axes.tick_params("y", length=0)
+    unranked = [place for place, method in enumerate(methods) if method.entry.rank is None]
+    if unranked and unranked[0] > 0:
+        axes.axhline(unranked[0] - 0.5, color=MUTED, linewidth=0.6)

@@ -1,0 +1,181 @@
+"""A folder of plots: every kind of every board as files, and an index that says what each shows."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.board import RunKey, run_key
+from bench.breakdown import LEVEL_OF
+from bench.breakdown_board import break_down_board
+from bench.compare import MethodComparison
+from bench.errors import UsageError
+from bench.failure_modes import error_curves
+from bench.figures.box_errors import draw_box_errors
+from bench.figures.costs import draw_gmacs, draw_speed
+from bench.figures.distributions import draw_cumulative, draw_distribution
+from bench.figures.dots import draw_scores
+from bench.figures.grids import draw_pictures, picture_keys
+from bench.figures.names import stem
+from bench.figures.pairs import best_pair, check_names, draw_pair, named_pair
+from bench.figures.parts import draw_parts
+from bench.figures.style import DPI, FORMATS, styled, to_bytes
+from bench.figures.subjects import Plot, Run, Subject, read_subjects
+from bench.files import atomic_write
+from bench.leaderboard import finished_runs
+from bench.scoring.metrics import find_metric
+from bench.tables import Cell, table_to_csv
+from bench.terminal import visible
+
+PICTURES = 4
+COLUMNS = ("file", "kind", "dataset", "protocol", "level", "metric", "methods", "n", "caption")
+HEAD = """# Figures
+
+Each is here as PNG ({dpi} dpi) and SVG, as wide as a column or as a page of two, with a caption ready for use.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Say what is to be drawn.
+
+    Attributes:
+        metrics: none for all that rank a method.
+        pairs: of methods, each as a leaderboard names it, with or without `--<detector>`; none for the best two.
+        pictures: none for some that nobody chose.
+    """
+
+    metrics: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    pictures: tuple[str, ...] = ()
+
+
+def parse_wanted(metrics: Iterable[str], pairs: Iterable[str], pictures: Iterable[str]) -> Wanted:
+    """Return what is to be drawn, pairs given as `A,B`.
+
+    Raises:
+        UsageError: A metric is unknown, or a pair is not two names.
+    """
+    named = [tuple(pair.split(",")) for pair in pairs]
+    for names in named:
+        if len(names) != 2 or not all(names):
+            raise UsageError(f"--pair {','.join(names)} is not two methods: give their names as A,B")
+    return Wanted(
+        tuple(find_metric(name).id for name in metrics), tuple((names[0], names[1]) for names in named), tuple(pictures)
+    )
+
+
+def write_pair(compared: MethodComparison, path: Path) -> None:
+    """Draw one comparison into a file, whose suffix says in which of `FORMATS`.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise UsageError(f"{path} is no figure: give --figure a name that ends with .{' or .'.join(FORMATS)}")
+    with styled():
+        atomic_write(path, to_bytes(draw_pair(compared).figure, form))
+
+
+def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
+    """Draw the runs of an output folder, and write `figures.md` and `figures.csv`, which say what each plot shows.
+
+    Returns:
+        Names of the plots, without suffix; each is there in all of `FORMATS`.
+
+    Raises:
+        UsageError: A method or picture that is named is not there, or a name stands for several methods.
+        MissingError: There is no finished run, none has a metric that is named, or a run has no tables.
+    """
+    runs = finished_runs([out])
+    subjects = read_subjects(runs, wanted.metrics)
+    check_names(subjects, wanted.pairs)
+    lines: dict[str, Plot] = {}
+    with styled():
+        for plot in plots(runs, subjects, wanted):
+            name = stem(plot.dataset, plot.protocol, plot.level, plot.metric, *plot.kind)
+            for form in FORMATS:
+                atomic_write(folder / f"{name}.{form}", to_bytes(plot.figure, form))
+            plot.figure.clear()
+            lines[name] = plot
+    atomic_write(folder / "figures.csv", index_csv(lines))
+    atomic_write(folder / "figures.md", index_markdown(lines))
+    return list(lines)
+
+
+def plots(runs: Sequence[Run], subjects: Sequence[Subject], wanted: Wanted) -> Iterator[Plot]:
+    """Draw one plot after the other; call it inside of `styled`."""
+    folders = {run_key(record): folder for folder, record in runs}
+    for subject in subjects:
+        yield draw_scores(subject)
+        simple = (draw_distribution, draw_cumulative, draw_speed, draw_gmacs)
+        yield from filter(None, (draw(subject) for draw in simple))
+        yield from _pairs(subject, wanted.pairs)
+        yield from _parts(subject, folders)
+    yield from _pictures(subjects, wanted.pictures)
+    drawn = {subject.metric.id for subject in subjects}
+    yield from (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in drawn)
+
+
+def _pairs(subject: Subject, pairs: Iterable[tuple[str, str]]) -> Iterator[Plot]:
+    compared = [named_pair(subject, names) for names in pairs] if pairs else [best_pair(subject)]
+    yield from (draw_pair(each) for each in compared if each is not None)
+
+
+def _parts(subject: Subject, folders: Mapping[RunKey, Path]) -> Iterator[Plot]:
+    if subject.metric.of_set:
+        return
+    for by, level in LEVEL_OF.items():
+        if level == subject.board.level:
+            plot = draw_parts(subject, break_down_board(subject.board, by, folders))
+            yield from [plot] if plot else []
+
+
+def _pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> Iterator[Plot]:
+    """Draw the grids of each dataset, with the scores of the first metric.
+
+    Raises:
+        UsageError: A picture that is wanted was not kept.
+    """
+    first: dict[tuple[str, str], Subject] = {}
+    for subject in subjects:
+        if subject.board.level == "image" and subject.scored:
+            first.setdefault((subject.board.dataset, subject.board.protocol), subject)
+    kept = {place: picture_keys(subject) for place, subject in first.items()}
+    for key in wanted:
+        if not any(key in keys for keys in kept.values()):
+            raise UsageError(f"no picture {key!r} was kept: name one of a run's images.csv, and run with --save-images")
+    for place, subject in first.items():
+        keys = [key for key in wanted if key in kept[place]] if wanted else _spread(kept[place])
+        plot = draw_pictures(subject, keys)
+        yield from [plot] if plot else []
+
+
+def _spread(keys: Sequence[str]) -> list[str]:
+    """Return a few pictures, evenly spread, so that nobody chose them."""
+    step = (len(keys) - 1) / (PICTURES - 1)
+    return [keys[round(place * step)] for place in range(PICTURES)] if len(keys) > PICTURES else [*keys]
+
+
+def index_csv(plots: Mapping[str, Plot]) -> str:
+    """Return a line a plot with the columns `COLUMNS`."""
+    return table_to_csv(COLUMNS, [_line(name, plot) for name, plot in plots.items()])
+
+
+def _line(name: str, plot: Plot) -> list[Cell]:
+    place = (plot.dataset, plot.protocol, plot.level, plot.metric)
+    return [name, plot.kind[0], *place, plot.methods, plot.n, plot.caption]
+
+
+def index_markdown(plots: Mapping[str, Plot]) -> str:
+    """Return a page with all plots, each above its caption."""
+    return HEAD.format(dpi=DPI) + "".join(
+        f"\n## {_plain(name)}\n\n![{_plain(name)}]({name}.png)\n\n{_plain(plot.caption)}\n"
+        for name, plot in plots.items()
+    )
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>&#|!$~])", r"\\\1", visible(text))

@@ -1,0 +1,101 @@
+"""Pictures side by side: grey, what methods made of it, truth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.errors import MissingError
+from bench.figures.names import labels, shorten
+from bench.figures.style import PAGE, new_figure
+from bench.figures.subjects import Method, Plot, Subject
+from bench.files import path_below
+from bench.scoring.metrics import Metric
+from datamodules.images import ImageError, read_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_METHODS = 6
+"""With grey and truth, eight pictures of less than an inch fit on a page."""
+LONGEST_LINE = 14
+"""Letters that fit above a picture."""
+LINE, FOOT, GAP = 0.12, 0.16, 0.02
+"""Inches of a line of the names above, of the score below, and between pictures."""
+
+
+def picture_keys(subject: Subject) -> list[str]:
+    """Return the pictures that all of the best methods have kept, with their grey and true versions."""
+    shown = _shown(subject)
+    keys = sorted({image for method in shown for image, _ in method.scores or {}})
+    folder = _truths(subject)
+    if not shown or folder is None:
+        return []
+    return [key for key in keys if all(path.is_file() for path in _paths(shown, folder, key))]
+
+
+def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
+    """Draw a line a picture: grey, the best methods with their scores, truth; None without any picture."""
+    methods, folder = _shown(subject), _truths(subject)
+    if not keys or folder is None:
+        return None
+    names = [_wrapped(name) for name in ("input", *labels([method.label for method in methods], 44), "truth")]
+    side = PAGE / max(len(names), 5)
+    head = LINE * max(1 + name.count("\n") for name in names)
+    height = head + (side - 2 * GAP + FOOT) * len(keys)
+    figure, panels = new_figure(side * len(names), height, len(keys), len(names))
+    figure.set_layout_engine("constrained", w_pad=GAP / 2, h_pad=GAP / 2, wspace=0.0, hspace=0.0)
+    for line, key in zip(panels, keys, strict=True):
+        for panel, path in zip(line, _paths(methods, folder, key), strict=True):
+            _show(panel, path)
+        for panel, method in zip(line[1:], methods, strict=False):
+            panel.set_xlabel(_score(method, key, subject.metric), fontsize=7, labelpad=1.5)
+    for panel, name in zip(panels[0], names, strict=True):
+        panel.set_title(name, fontsize=7, pad=2)
+    caption = (
+        f"{subject.board.dataset} ({subject.board.protocol}): grey input, the best {len(methods)} methods by "
+        f"{subject.metric.name}, truth. Below the pictures: {subject.metric.title}.",
+        f"Pictures: {', '.join(shorten(key, 60) for key in keys)}.",
+        "Of several seeds the lowest is shown." if any(len(method.runs) > 1 for method in methods) else "",
+    )
+    return subject.plot(figure, ("pictures",), len(methods), caption)
+
+
+def _shown(subject: Subject) -> list[Method]:
+    return [method for method in subject.scored if (method.runs[0][0] / "images").is_dir()][:MOST_METHODS]
+
+
+def _truths(subject: Subject) -> Path | None:
+    """Return the folder of grey and true pictures beside the runs."""
+    if not subject.methods:
+        return None
+    folder, record = subject.methods[0].runs[0]
+    return folder.parents[2] / "pictures" / record.dataset
+
+
+def _paths(methods: Sequence[Method], folder: Path, key: str) -> list[Path]:
+    made = [path_below(method.runs[0][0] / "images", key, ".png") for method in methods]
+    return [path_below(folder, key, ".gray.png"), *made, path_below(folder, key, ".truth.png")]
+
+
+def _show(panel: "Axes", path: Path) -> None:
+    try:
+        panel.imshow(read_image(path))
+    except ImageError as error:
+        raise MissingError(f"{path} cannot be shown ({error}); run the suite again with --save-images") from error
+    panel.set(xticks=[], yticks=[])
+    panel.spines[:].set_visible(False)
+
+
+def _score(method: Method, key: str, metric: Metric) -> str:
+    value = (method.scores or {}).get((key, 0))
+    return "" if value is None or not np.isfinite(value) else f"{value:.{metric.decimals}f}"
+
+
+def _wrapped(name: str) -> str:
+    """Break a name into lines of about a picture's width, after `-`, `_`, `.` and spaces if it can be."""
+    lines = [""]
+    for word in name.replace("-", "-\0").replace(" ", " \0").replace("_", "_\0").split("\0"):
+        lines[-1:] = [lines[-1] + word] if len(lines[-1] + word) <= LONGEST_LINE else [lines[-1], word]
+    return "\n".join(line.strip() for line in lines if line.strip())

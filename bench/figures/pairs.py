@@ -1,0 +1,142 @@
+"""Two methods against each other, a point a picture."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from bench.board import LEVEL_WORDS
+from bench.catalog import known
+from bench.compare import MethodComparison, Side, compare_sides
+from bench.errors import UsageError
+from bench.figures.names import labels
+from bench.figures.style import COLORS, COLUMN, one_panel
+from bench.figures.subjects import Method, Plot, Subject
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_VECTORS = 2000
+"""Points that an SVG or PDF file holds one by one; more become pixels in it."""
+
+
+def draw_pair(compared: MethodComparison) -> Plot:
+    """Draw A over B: a point above the diagonal is a picture where A is higher."""
+    first, metric = compared.a.records[0], compared.metric
+    names = labels([_label(side.name) for side in (compared.a, compared.b)], 34)
+    figure, axes = one_panel(COLUMN, COLUMN)
+    _draw_points(axes, compared)
+    axes.set(xlabel=f"{names[1]}\n{metric.title}", ylabel=f"{names[0]}\n{metric.title}")
+    kind = ("pair", *(side.name.removesuffix("--none") for side in (compared.a, compared.b)))
+    n = str(compared.found.pictures)
+    places = (first.dataset, first.protocol, compared.level, metric.id)
+    return Plot(figure, kind, *places, methods=2, n=n, caption=_caption(compared))
+
+
+def _label(name: str) -> str:
+    method, _, detector = name.rpartition("--")
+    return method if detector == "none" else f"{method} · {detector}"
+
+
+def best_pair(subject: Subject) -> MethodComparison | None:
+    """Compare the best two methods that have a rank and single scores; None where there are no two."""
+    ranked = [method for method in subject.scored if method.entry.rank is not None]
+    return _compare(subject, *ranked[:2]) if len(ranked) > 1 else None
+
+
+def named_pair(subject: Subject, names: tuple[str, str]) -> MethodComparison | None:
+    """Compare two methods by name; None where the subject lacks one, or its single scores.
+
+    Raises:
+        UsageError: A name stands for several methods, or both for the same.
+    """
+    found = [_find(subject, name) for name in names]
+    methods = [method for method in found if method is not None and method.scores]
+    if len(methods) < 2:
+        return None
+    if methods[0] is methods[1]:
+        raise UsageError(f"both names of --pair {','.join(names)} stand for {methods[0].label}: give two methods")
+    return _compare(subject, *methods)
+
+
+def check_names(subjects: Sequence[Subject], pairs: Iterable[tuple[str, str]]) -> None:
+    """Refuse names that no subject has.
+
+    Raises:
+        UsageError: There is no such method.
+    """
+    names = {name for subject in subjects for method in subject.methods for name in _called(method)}
+    for name in itertools.chain.from_iterable(pairs):
+        known("method of these runs", name, names)
+
+
+def _called(method: Method) -> tuple[str, str]:
+    return method.entry.method, f"{method.entry.method}--{method.entry.detector}"
+
+
+def _find(subject: Subject, name: str) -> Method | None:
+    found = [method for method in subject.methods if name in _called(method)]
+    if len(found) > 1:
+        meant = " and ".join(_called(method)[1] for method in found)
+        raise UsageError(f"{name} stands for {meant} on {subject.board.dataset}: say which")
+    return found[0] if found else None
+
+
+def _compare(subject: Subject, a: Method, b: Method) -> MethodComparison:
+    first, second = (Side(_called(method)[1], method.runs) for method in (a, b))
+    scores = [a.scores or {}, b.scores or {}]
+    return compare_sides(first, second, scores, metric=subject.metric.id, level=subject.board.level)
+
+
+def _draw_points(axes: "Axes", compared: MethodComparison) -> None:
+    a, b = [image.a for image in compared.images], [image.b for image in compared.images]
+    low, high = min([*a, *b], default=0.0), max([*a, *b], default=1.0)
+    margin = (high - low) * 0.05 or 0.5
+    ends = (low - margin, high + margin)
+    many = len(a) > MOST_VECTORS
+    axes.axline((low, low), slope=1, color="0.2", linewidth=0.7)
+    axes.plot(b, a, "o", color=COLORS[0], alpha=0.3 if many else 0.6, markersize=2.5, mew=0, rasterized=many)
+    found = compared.found
+    if found.mean is not None:
+        axes.axline((low, low + found.mean), slope=1, color=COLORS[1], linestyle="--", linewidth=0.9)
+    if found.low is not None and found.high is not None:
+        below, above = ([end + shift for end in ends] for shift in (found.low, found.high))
+        axes.fill_between(ends, below, above, color=COLORS[1], alpha=0.2, linewidth=0)
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    axes.grid()
+    _say_sides(axes, compared)
+
+
+def _say_sides(axes: "Axes", compared: MethodComparison) -> None:
+    """Write in both halves how many pictures lie there."""
+    above = sum(image.difference > 0 for image in compared.images)
+    below = sum(image.difference < 0 for image in compared.images)
+    for text, x, y, side in ((above, 0.03, 0.97, "left"), (below, 0.97, 0.03, "right")):
+        axes.text(
+            x,
+            y,
+            f"{text} of {len(compared.images)}",
+            transform=axes.transAxes,
+            ha=side,
+            va="top" if side == "left" else "bottom",
+            fontsize=7,
+            color="0.25",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+
+
+def _caption(compared: MethodComparison) -> str:
+    first, metric, found = compared.a.records[0], compared.metric, compared.found
+    words = LEVEL_WORDS[compared.level]
+    lines = [
+        f"{metric.title} of {words} on {first.dataset} ({first.protocol}): {compared.a.name} over {compared.b.name}.",
+        f"n = {found.pictures} images"
+        + (f" with {found.values} instances, of which a point is the mean." if compared.level == "instance" else "."),
+        "Numbers in the corners: images above and below the diagonal.",
+    ]
+    digits = metric.decimals
+    if found.mean is not None:
+        interval = "" if found.low is None else f", 95 % interval [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+        lines.append(f"Dashed: the mean difference, {found.mean:+.{digits}f}{interval}, p = {found.p_value:.2g}.")
+    if compared.win_rate is not None:
+        lines.append(f"{compared.a.name} is better on {100 * compared.win_rate:.1f} % of the images.")
+    return " ".join(lines)
