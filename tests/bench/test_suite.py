@@ -40,6 +40,55 @@ def test_ways_to_choose_boxes_are_detectors_of_their_own_name() -> None:
         parse_suite(INTERFACE.replace("max_boxes: 8", "choice: worst"), "example")
 
 
+def detectors(text: str) -> Suite:
+    return parse_suite(f"name: a-v1\nmethods: [gray]\ndatasets: [samples]\ndetectors: [{text}]", "suite.yaml")
+
+
+def test_a_list_of_errors_stands_for_as_many_detectors() -> None:
+    found = detectors(
+        "annotations, {id: annotations, drop: [0, 0.25, 1], name: few, max_boxes: 4}, {id: yolo, jitter: 0.2, add: 3}, "
+        "{id: annotations, duplicate: [1, 2]}"
+    ).detectors
+    assert [(one.name, one.kinds, one.seen_boxes) for one in found] == [
+        ("annotations", (), 8),
+        ("few", (), 4),
+        ("few-drop0.25", ("drop",), 4),
+        ("few-drop1", ("drop",), 4),
+        ("yolo-jitter0.2-add3", ("jitter", "add"), 11),
+        ("annotations-duplicate1", ("duplicate",), 16),
+        ("annotations-duplicate2", ("duplicate",), 24),
+    ]
+    assert found[3].exact == found[1].exact != found[0].exact
+    written = Suite.model_validate(detectors("{id: annotations, drop: [0.25, 0.5]}").model_dump(mode="json"))
+    assert [one.drop for one in written.detectors] == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("drop: 1.5", "drop: Input should be less than or equal to 1, given '1.5'"),
+        ("drop: .nan", "drop"),
+        ("drop: true", "drop: Input should be a valid number"),
+        ("jitter: [0.1, -0.1]", "detectors.1.jitter: Input should be greater than or equal to 0"),
+        ("add: 2.5", "add: Input should be a valid integer"),
+        ("add: []", "one list with one size or more"),
+        ("add: [1], drop: [0.5]", r"drop: \[0.5\], add: \[1\]: give one list"),
+        ("drop: [0.5, 0.5]", "two detectors are called 'annotations-drop0.5'"),
+        ("duplicate: 12", "8 boxes with `duplicate: 12` become 104, more than the 100"),
+        ("add: 1, choice: random", "leave `choice: random` out"),
+        ("jiter: 0.1", "did you mean jitter"),
+    ],
+)
+def test_errors_that_cannot_be_made_are_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        detectors(f"{{id: annotations, {text}}}")
+
+
+def test_no_boxes_cannot_have_errors() -> None:
+    with pytest.raises(UsageError, match="the detector `none` has no boxes"):
+        detectors("{id: none, add: 1}")
+
+
 def test_methods_without_boxes_run_once() -> None:
     folders = [run.folder for run in plan(parse_suite(INTERFACE, "example"))]
     assert folders == [
