@@ -59,20 +59,19 @@ def detect(
         MissingError: The weights or ultralytics are not there.
         UsageError: The detector is unknown, or the weights are not its own.
     """
-    catalog.known("detector", detector, catalog.DETECTORS)
+    catalog.known("detector", detector, catalog.detectors())
     info: dict[str, Any] = {"detector": detector, "max_boxes": max_boxes}
     find: Find
     if detector == "annotations":
         find = _Copier(annotated, max_boxes)
         categories = source.categories if annotated is None else {one.id: one.name for one in annotated.categories}
     else:
-        path = (
-            find_weights(*([weights] if weights else DETECTOR_FILES[detector])) if detector in DETECTOR_FILES else None
-        )
+        names = [weights] if weights else DETECTOR_FILES.get(detector, ())
+        path = find_weights(*names) if names and is_network(detector) else None
         find = _Finder(build_detector(detector, path, score_threshold=score_threshold, max_boxes=max_boxes))
         categories = _categories(detector)
-        if path is not None:
-            digest = file_sha256(path)
+        if is_network(detector):
+            digest = None if path is None else file_sha256(path)
             info |= {"weights_sha256": digest, "score_threshold": score_threshold, "luminance": "lab_of_rgb"}
     found, failed = [], []
     for photo in source.photos[:limit]:
@@ -88,10 +87,15 @@ def detect(
     return collect_boxes(BoxInfo.model_validate(info), found, categories)
 
 
+def is_network(detector: str) -> bool:
+    """Tell whether a detector is a network, or a plug-in, which may be one, and is to have a process of its own."""
+    return detector in DETECTOR_FILES or catalog.detectors().plugin(detector) is not None
+
+
 def _categories(detector: str) -> Mapping[int, str]:
     from lightning_modules.detectors.categories import COCO_CATEGORIES
 
-    if detector in DETECTOR_FILES:
+    if is_network(detector):
         return COCO_CATEGORIES
     return WHOLE_IMAGE if detector == "whole-image" else {}
 
@@ -156,11 +160,17 @@ def build_detector(detector: str, weights: Path | None = None, *, score_threshol
     from lightning_modules.detectors.none import NoDetector
     from lightning_modules.detectors.whole_image import WholeImageDetector
 
-    if weights is None or detector not in DETECTOR_FILES:
+    plugin = catalog.detectors().plugin(detector)
+    if plugin is None and (weights is None or detector not in DETECTOR_FILES):
         return WholeImageDetector() if detector == "whole-image" else NoDetector()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    settings: dict[str, Any] = {"score_threshold": score_threshold, "max_boxes": max_boxes}
     try:
-        return _build_network(detector, weights, score_threshold=score_threshold, max_boxes=max_boxes, device=device)
+        if plugin is not None:
+            from bench.plugin_detector import PluginDetector
+
+            return PluginDetector(plugin, weights, **settings)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return _build_network(detector, weights or Path(), **settings, device=device)
     except (ImportError, FileNotFoundError) as error:
         raise MissingError(str(error)) from error
     except ValueError as error:

@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.boxes import DETECTOR_FILES, detect
+from bench.boxes import DETECTOR_FILES, detect, is_network
 from bench.catalog import Tree
 from bench.errors import CommandError, MissingError, UsageError
 from bench.files import writing
@@ -38,13 +38,14 @@ RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK",
 class DetectionRequest(BaseModel):
     """Say what a process is to detect: on the test photos of a datamodule's tree, on a folder, or on single photos.
 
-    `weights` is the absolute path of a file. Of `data`, `folder` and `files` the first that is given is taken.
+    `weights` is the absolute path of a file, None for a plug-in without. Of `data`, `folder` and `files` the first that
+    is given is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    detector: Literal["yolo", "mask-rcnn"]
-    weights: Path
+    detector: str
+    weights: Path | None
     score_threshold: float
     max_boxes: int
     out: Path
@@ -79,7 +80,7 @@ def run_detection(
         CommandError: The process ended early.
     """
     weights = find_detector_weights(choice, beside=weights_base)
-    if weights is None:
+    if not is_network(choice.id):
         return _detect_here(source, choice, out, limit)
     request = _request(choice, weights, out).model_copy(update={"data": data, "limit": limit})
     return run_detection_process(request, len(source.photos[:limit]), title=f"detecting with {choice.name}")
@@ -109,7 +110,7 @@ def detect_folder(folder: Path, choice: DetectorChoice, out: Path, instances: Pa
         raise UsageError(str(error)) from error
     if choice.id == "annotations" and annotated is None:
         raise UsageError("a plain folder has no annotations: give a COCO file with --instances, or another detector")
-    if weights is None:
+    if not is_network(choice.id):
         return _detect_here(source, choice, out, None, annotated)
     request = _request(choice, weights, out).model_copy(update={"folder": folder.resolve()})
     return run_detection_process(request, len(source.photos), title=f"detecting with {choice.name}")
@@ -131,7 +132,7 @@ def detect_files(source: FilesSource, choice: DetectorChoice, out: Path) -> BoxF
     if choice.id == "annotations":
         raise UsageError("a photo has no annotations by itself: give a COCO file with --instances")
     weights = find_detector_weights(choice)
-    if weights is None:
+    if not is_network(choice.id):
         return _detect_here(source, choice, out, None)
     files = tuple(path.resolve() for path in source.paths.values())
     request = _request(choice, weights, out).model_copy(update={"files": files})
@@ -149,15 +150,15 @@ def find_detector_weights(choice: DetectorChoice, *, beside: Path | None = None,
     Raises:
         MissingError: The file or the package that reads it is not there; the message says how to get it.
     """
-    if choice.id not in DETECTOR_FILES:
+    names = (choice.weights,) if choice.weights is not None else DETECTOR_FILES.get(choice.id, ())
+    if not names or not is_network(choice.id):
         return None
     if choice.id == "yolo" and importlib.util.find_spec("ultralytics") is None:
         raise MissingError("the detector `yolo` needs ultralytics: pip install 'colorbench[yolo]'")
-    names = (choice.weights,) if choice.weights is not None else DETECTOR_FILES[choice.id]
     return find_weights(*names, beside=beside, download=download)
 
 
-def _request(choice: DetectorChoice, weights: Path, out: Path) -> DetectionRequest:
+def _request(choice: DetectorChoice, weights: Path | None, out: Path) -> DetectionRequest:
     settings = {"score_threshold": choice.score_threshold, "max_boxes": choice.kept_boxes}
     return DetectionRequest.model_validate(
         {"detector": choice.id, "weights": weights, "out": out.resolve(), **settings}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import catalog
 from bench.box_errors import DetectorError, Perturbation
 from bench.catalog import Tree
 from bench.detection import find_detector_weights, run_detection
@@ -63,11 +64,13 @@ class BoxPlace:
         same = [other for other in self.detectors if not other.kinds and other.exact == choice.exact]
         path = self.folder / (f"{self.dataset}--{same[0].name}.json" if same else f"{self._name(choice)}/exact.json")
         weights = find_detector_weights(choice, beside=self.weights_base)
+        plugin = catalog.detectors().plugin(choice.id)
         made_of = {
             "dataset": self.digest,
             "detector": choice.exact.model_dump(exclude={"name", "weights"}),
             "weights": None if weights is None else file_sha256(weights),
             "limit": self.limit,
+            "plugin": None if plugin is None else plugin.sources(),
         }
         if not _is_made_of(path, made_of):
             exact = choice.exact

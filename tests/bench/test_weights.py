@@ -241,8 +241,7 @@ def _rename(monkeypatch: pytest.MonkeyPatch, method: str, content: bytes) -> Kno
     name = f"release-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     file = KnownFile(name=name, use="tests", license="none", url=f"https://weights.test/{name}")
     changed = card.model_copy(update={"weights": card.weights.model_copy(update={"file": name})})
-    cards = {**catalog.methods(), method: changed}
-    monkeypatch.setattr(catalog, "methods", lambda: cards)
+    monkeypatch.setattr(catalog.methods(), "shipped", {**catalog.shipped_methods(), method: changed})
     monkeypatch.setattr(weights, "KNOWN_FILES", {**KNOWN_FILES, name: file})
     return file
 
