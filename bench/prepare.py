@@ -11,6 +11,7 @@ from bench.build import build_data, build_method, data_errors
 from bench.catalog import Tree
 from bench.errors import MissingError, UsageError
 from bench.execute import Request
+from bench.macs import count_gmacs
 from bench.outputs import refuse_other_run
 from bench.plan import Places, Run, dataset_tree, find_weights_folder, plugins_of, resolved
 from bench.plugins import Plugin
@@ -72,6 +73,7 @@ class Job:
     request: Request
     digests: dict[str, str]
     parameters: dict[str, int]
+    gmacs: float | None
     alone: Suite
     plugins: tuple[Plugin, ...] = ()
     boxes: SeenBoxes | None = None
@@ -203,9 +205,16 @@ def _job(suite: Suite, run: Run, found: Found, options: Options) -> Job:
         plugins=brought,
         digests=digests,
         parameters={name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
+        gmacs=count_gmacs(seeded, 0 if found.boxes is None else _most_boxes(run)),
         alone=resolved(suite, run, options.places, {**digests, **facts}),
         boxes=found.boxes,
     )
+
+
+def _most_boxes(run: Run) -> int:
+    """Return how many boxes of a picture the method may see, errors among them."""
+    one = run.detector.id == "whole-image"
+    return (run.detector.model_copy(update={"max_boxes": 1}) if one else run.detector).seen_boxes
 
 
 def _request(suite: Suite, run: Run, found: Found, options: Options, tree: Tree, identity: str) -> Request:

@@ -1,6 +1,7 @@
 """How instance features and those of the picture are mixed: each pixel's shares, and the mix inside the boxes."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -38,13 +39,20 @@ def softmax_shares(
         (B, most + 1, H, W), float32 or better, at each pixel 1 in sum: one plane a box, 0 where a picture has
         fewer, and the background last. Exactly 1 for the background outside of all boxes.
     """
-    with torch.autocast(logits.device.type, enabled=False):
+    with _as_given(logits.device):
         exact = torch.promote_types(logits.dtype, torch.float32)
         placed = placement.resize(logits[:, 0].to(exact))
         if softmax == "masked":
             placed = placed.masked_fill(~placement.inside, -torch.inf)
         background = background_logits.to(exact) + ~placement.union * OUTSIDE_BONUS
         return torch.cat([placement.by_slot(placed, -torch.inf), background], dim=1).softmax(dim=1)
+
+
+def _as_given(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which tensors keep their types; the device `meta` knows no other."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def cover_shares(boxes: Sequence[Boxes], placement: Placement, *, masks: bool) -> Tensor:
@@ -105,7 +113,7 @@ def blend(crops: Tensor, background: Tensor, shares: Tensor, placement: Placemen
         shares: (B, most + 1, H, W), as `softmax_shares` gives them.
         placement: of the n boxes on maps of (H, W).
     """
-    with torch.autocast(background.device.type, enabled=False):  # under which resizing would go through float32
+    with _as_given(background.device):  # where autocast's resizing would go through float32
         blended: Tensor = _Blend.apply(crops.to(background.dtype), background, shares, placement)
     return blended
 
