@@ -1,0 +1,186 @@
+"""Plan a study: its pictures, conditions, practice and attention checks, and the trials of every participant."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from bench.errors import UsageError
+from bench.perception.design import Generator, Shown, deal, generator_of, scatter
+from bench.perception.key import Trial
+from bench.perception.protocols import PROTOCOLS, Layout, ProtocolId
+from bench.perception.stimuli import TRUTH, WRONG, Gathered
+
+TRIALS = 40
+PARTICIPANTS = 40
+PICTURES = 50
+CHECK_SHARE = 0.1
+HELD_OUT_SHARE = 5
+
+Condition = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hold what the researcher chose; None takes what is customary for the protocol.
+
+    Attributes:
+        exposure: seconds that a picture is seen; None until the answer.
+        trials: of a session that are counted; None for 40, or all there are.
+        checks: attention checks of a session; None for one in ten trials, as Zhang et al. have.
+        pictures: the most that are shown; more are drawn by the seed.
+    """
+
+    protocol: ProtocolId = ProtocolId.preference
+    exposure: float | None = None
+    layout: Layout = Layout.together
+    trials: int | None = None
+    participants: int = PARTICIPANTS
+    practice: int = 0
+    checks: int | None = None
+    pictures: int = PICTURES
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Hold the trials, practice first and then by session, and how many of a session count and how many check."""
+
+    trials: tuple[Trial, ...]
+    counted: int
+    checks: int
+    pictures: int
+
+
+class Naming:
+    """Give trials and pictures names that tell nothing, each one once."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._given: set[str] = set()
+        self._files: dict[tuple[str, str], str] = {}
+
+    def __call__(self) -> str:
+        """Return a new name."""
+        name = self._generator.bytes(6).hex()
+        while name in self._given:
+            name = self._generator.bytes(6).hex()
+        self._given.add(name)
+        return name
+
+    def file(self, image: str, shown: str) -> str:
+        """Return the name of the file that holds a picture of a method, always the same."""
+        if (image, shown) not in self._files:
+            self._files[image, shown] = f"{self()}.png"
+        return self._files[image, shown]
+
+    def trial(self, kind: str, session: int, image: str, shown: Condition) -> Trial:
+        """Return a trial with its names."""
+        files = tuple(self.file(image, each) for each in shown)
+        return Trial.model_validate(
+            {"id": self(), "kind": kind, "session": session, "image": image, "shown": shown, "files": files}
+        )
+
+
+def plan_trials(settings: Settings, gathered: Gathered) -> Plan:
+    """Return the trials of a study; equal input gives the equal plan.
+
+    Where there are five pictures or more, up to a fifth of them are kept for practice and checks: what feedback has
+    told of a picture helps with no counted trial.
+
+    Raises:
+        UsageError: There are too few methods, or more trials are wanted than there are different ones.
+    """
+    conditions = conditions_of(settings.protocol, [method.name for method in gathered.methods])
+    spare, tested = split_pictures(settings, gathered.keys)
+    counted, checks = count_trials(settings, len(conditions) * len(tested))
+    naming = Naming(generator_of(settings.seed, "names"))
+    dealt = deal(
+        len(conditions), len(tested), counted, settings.participants, generator_of(settings.seed, "order", *tested)
+    )
+    trials = list(_practice(settings, conditions, spare, naming))
+    for number, session in enumerate(dealt, 1):
+        generator = generator_of(settings.seed, "checks", number)
+        main = [naming.trial("test", number, tested[each.picture], _turned(conditions, each)) for each in session]
+        for place, check in zip(
+            scatter(counted, checks, generator), _checks(settings, number, checks, spare, naming), strict=True
+        ):
+            main.insert(place, check)
+        trials += main
+    return Plan(tuple(trials), counted, checks, len(tested))
+
+
+def conditions_of(protocol: ProtocolId, methods: Sequence[str]) -> list[Condition]:
+    """Return what is shown of a picture: pairs of methods, each beside the truth, or each and the truth alone.
+
+    Raises:
+        UsageError: Two methods are needed to prefer one.
+    """
+    if protocol is ProtocolId.preference:
+        if len(methods) < 2:
+            raise UsageError(f"a study of preference needs two methods, but there is only {', '.join(methods)}")
+        return list(combinations(methods, 2))
+    if protocol is ProtocolId.which_real:
+        return [(TRUTH, method) for method in methods]
+    return [(TRUTH,), *((method,) for method in methods)]
+
+
+def split_pictures(settings: Settings, keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the pictures for practice and checks, and those for counted trials, in an order drawn by the seed."""
+    generator = generator_of(settings.seed, "pictures")
+    drawn = [keys[place] for place in generator.permutation(len(keys))[: settings.pictures]]
+    wanted = max(settings.practice, settings.checks if settings.checks is not None else TRIALS // 10)
+    spare = min(wanted, len(drawn) // HELD_OUT_SHARE)
+    return drawn[:spare] or drawn, drawn[spare:]
+
+
+def count_trials(settings: Settings, different: int) -> tuple[int, int]:
+    """Return how many trials of a session are counted, and how many are checks.
+
+    Raises:
+        UsageError: There are fewer different trials, or more checks than trials.
+    """
+    counted = min(TRIALS, different) if settings.trials is None else settings.trials
+    if counted > different:
+        raise UsageError(
+            f"--trials {counted} would show one participant something twice: there are {different} different trials of "
+            "these methods and pictures; give fewer trials, or more pictures"
+        )
+    checks = max(1, round(counted * CHECK_SHARE)) if settings.checks is None else settings.checks
+    if checks > counted:
+        raise UsageError(f"{checks} attention checks among {counted} trials are too many: give fewer --checks")
+    return counted, checks
+
+
+def _turned(conditions: Sequence[Condition], each: Shown) -> Condition:
+    shown = conditions[each.condition]
+    return shown[::-1] if each.swapped else shown
+
+
+def _practice(
+    settings: Settings, conditions: Sequence[Condition], spare: Sequence[str], naming: Naming
+) -> Iterator[Trial]:
+    """Yield trials with a true answer, its sides even: two methods have none, so there the wrong colours stand in."""
+    paired = PROTOCOLS[settings.protocol].paired
+    preference = settings.protocol is ProtocolId.preference
+    known = [(TRUTH, WRONG)] if preference else list(conditions)
+    made = [shown for shown in known if shown != (TRUTH,)]
+    generator = generator_of(settings.seed, "practice")
+    turns = generator.permutation(settings.practice) % 2
+    for number, turn in enumerate(turns.tolist()):
+        shown = made[number % len(made)]
+        if not paired:
+            shown = (TRUTH,) if turn else shown
+        elif turn:
+            shown = shown[::-1]
+        yield naming.trial("practice", 0, spare[number % len(spare)], shown)
+
+
+def _checks(settings: Settings, session: int, count: int, spare: Sequence[str], naming: Naming) -> Iterator[Trial]:
+    """Yield trials that everybody answers right who looks: wrong colours, beside the truth or alone."""
+    generator = generator_of(settings.seed, "check sides", session)
+    turns = generator.permutation(count) % 2
+    images = [spare[place] for place in generator.permutation(len(spare))]
+    for number, turn in enumerate(turns.tolist()):
+        pair = (WRONG, TRUTH) if turn else (TRUTH, WRONG)
+        shown = pair if PROTOCOLS[settings.protocol].paired else (WRONG,)
+        yield naming.trial("check", session, images[number % len(images)], shown)

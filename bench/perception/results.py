@@ -1,0 +1,279 @@
+"""What is printed and written of a study that was answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.files import atomic_write
+from bench.perception.analysis import MOST_OFF, PASS, Results, chosen_of
+from bench.perception.answers import Answer
+from bench.perception.protocols import UNLIMITED, ProtocolId
+from bench.perception.shares import Share
+from bench.sheet import escape_markdown
+from bench.tables import Cell, table_to_csv
+from bench.terminal import visible, widen
+
+RATE_TITLES: Mapping[ProtocolId, str] = {
+    ProtocolId.preference: "preferred [%]",
+    ProtocolId.real_fake: "taken for real [%]",
+    ProtocolId.which_real: "fooled [%]",
+}
+METHOD_NOTES: Mapping[ProtocolId, str] = {
+    ProtocolId.preference: "Preferred: share of all pairs with the method in which its picture was chosen.",
+    ProtocolId.real_fake: "Taken for real: share of the method's pictures that were said to have real colours.",
+    ProtocolId.which_real: "Fooled: share of the method's pictures that were taken for the photograph beside it; "
+    "50 % cannot be told from it.",
+}
+INTERVAL_NOTE = (
+    "Intervals are 95 %, by a bootstrap that draws participants and pictures anew (10 000 draws), and exact binomial "
+    "ones where all answers are alike; ± is the standard error."
+)
+STRENGTH_NOTE = (
+    "Strength: log odds of Bradley and Terry's model, the mean is 0; a difference of 1 is preferred in 73 % of pairs. "
+    "Errors allow for answers of one participant that depend on each other."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Hold one table with its title and a sentence below; the first column holds names."""
+
+    title: str
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    note: str
+
+
+def facts(results: Results) -> list[str]:
+    """Return what holds for the study as a whole, one sentence an item."""
+    key, exposure = results.key, results.exposure
+    excluded = [one for one in results.participants if one.reason]
+    planned = UNLIMITED if key.exposure is None else f"{key.exposure:g} s"
+    unfinished = sum(one.answered < key.trials_per_session + key.checks for one in results.participants)
+    lines = [
+        f"Study {key.study}: {key.protocol} on {key.dataset}, {key.pictures} pictures, exposure {planned}.",
+        f"{len(results.participants)} participants, {len(excluded)} excluded for less than {100 * PASS:.0f} % of the "
+        f"attention checks right, {unfinished} not to the end; {len(results.counted)} answers are counted.",
+        f"Attention checks right: {percent(results.checks)} of {results.checks.total}.",
+        f"Exposure: median {exposure.median:.3f} s, from {exposure.shortest:.3f} to {exposure.longest:.3f} s. "
+        f"Response: median {results.response:.2f} s.",
+    ]
+    if key.exposure is not None:
+        lines[-1] += f" {results.left_out} trials left out: off by more than {MOST_OFF:g} s, or begun again."
+    if results.first_p is None:
+        lines.append(f'"Real" was {percent(results.first)} of the answers.')
+    else:
+        lines.append(f"Left was chosen in {percent(results.first)} of the trials (p = {results.first_p:.2g} for none).")
+    return lines
+
+
+def sections(results: Results) -> list[Section]:
+    """Return the tables that are shown."""
+    protocol = results.key.protocol
+    rates = [[name, *share_cells(share)] for name, share in results.rates]
+    found = [
+        Section(
+            "Methods",
+            ["method", RATE_TITLES[protocol], "±", "interval [%]", "answers"],
+            rates,
+            f"{METHOD_NOTES[protocol]} {INTERVAL_NOTE}",
+        )
+    ]
+    if protocol is ProtocolId.preference:
+        found += [matrix(results), _strengths(results)]
+    return [*found, _participants(results)]
+
+
+def percent(share: Share) -> str:
+    """Return a share in per cent."""
+    return "none" if share.share is None else f"{100 * share.share:.1f} %"
+
+
+def share_cells(share: Share) -> list[str]:
+    """Return share, standard error, interval in per cent, and the number of answers."""
+    value = "—" if share.share is None else f"{100 * share.share:.1f}"
+    error = "—" if share.error is None else f"{100 * share.error:.1f}"
+    return [value, error, interval(share), str(share.total)]
+
+
+def interval(share: Share) -> str:
+    """Return the interval of a share in per cent, a dash where there is none."""
+    return "—" if share.low is None or share.high is None else f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+
+
+def matrix(results: Results) -> Section:
+    """Return how often the method of the line was preferred to that of the column."""
+    names = results.key.methods
+    cells = {(pair.a, pair.b): pair.share for pair in results.pairs}
+
+    def cell(a: str, b: str) -> str:
+        share = cells.get((a, b)) or _mirrored(cells.get((b, a)))
+        return "—" if share is None or share.share is None else f"{100 * share.share:.0f} ({interval(share)})"
+
+    lines = [[name, *(cell(name, other) for other in names)] for name in names]
+    note = "Per cent of the pairs in which the method of the line was preferred to that of the column, with interval."
+    return Section("Preferences", ["method", *names], lines, note)
+
+
+def _mirrored(share: Share | None) -> Share | None:
+    """Return the share of the other answer."""
+    if share is None:
+        return None
+    low, high = (None if end is None else 1 - end for end in (share.high, share.low))
+    return Share(share.total - share.count, share.total, share.error, low, high)
+
+
+def _strengths(results: Results) -> Section:
+    lines = [
+        [one.name, f"{one.strength:+.2f}", f"{one.error:.2f}", f"{one.low:+.2f} to {one.high:+.2f}"]
+        for one in results.strengths
+    ]
+    note = f"No strengths can be given: {results.no_strengths}." if results.no_strengths else STRENGTH_NOTE
+    return Section("Strengths", ["method", "strength", "±", "interval"], lines, note)
+
+
+def _participants(results: Results) -> Section:
+    first = "left [%]" if results.key.asked.paired else "real [%]"
+    lines = [
+        [
+            one.name,
+            str(one.session),
+            str(one.answered),
+            f"{one.checks_right}/{one.checks}",
+            f"{100 * one.first_share:.0f}",
+            f"{one.response:.2f}",
+            "excluded" if one.reason else "",
+        ]
+        for one in results.participants
+    ]
+    headings = ["participant", "session", "answers", "checks", first, "response [s]", "note"]
+    return Section("Participants", headings, lines, "")
+
+
+def print_results(results: Results, console: Console | None = None) -> None:
+    """Print everything as tables."""
+    console = widen(console or Console(highlight=False))
+    for line in facts(results):
+        console.print(Text(visible(line)), soft_wrap=True)
+    for section in sections(results):
+        console.print()
+        console.print(Text(section.title, style="bold"))
+        console.print(_terminal_table(section, console))
+        console.print(Text(visible(section.note), style="dim"), soft_wrap=True)
+
+
+def _terminal_table(section: Section, console: Console) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII2, pad_edge=False)
+    for place, name in enumerate(section.headings):
+        table.add_column(Text(visible(name)), justify="right" if place else "left", overflow="fold")
+    for line in section.lines:
+        table.add_row(*(Text(visible(cell)) for cell in line))
+    return table
+
+
+def to_markdown(results: Results) -> str:
+    """Return the same as a Markdown file."""
+    parts = ["# User study\n", *(f"- {escape_markdown(line)}" for line in facts(results))]
+    for section in sections(results):
+        rules = [":--", *["--:"] * (len(section.headings) - 1)]
+        rows = [section.headings, rules, *section.lines]
+        parts.append(f"\n## {section.title}\n")
+        parts += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
+        parts += [f"\n{escape_markdown(section.note)}"] if section.note else []
+    parts.append(f"\n{escape_markdown(results.key.asked.source)}")
+    return "\n".join(parts) + "\n"
+
+
+def to_document(results: Results) -> dict[str, Any]:
+    """Return everything as plain values, with all digits."""
+    key = results.key
+    return {
+        "study": key.study,
+        "protocol": key.protocol.value,
+        "dataset": key.dataset,
+        "exposure": key.exposure,
+        "answers": len(results.counted),
+        "left_out": results.left_out,
+        "checks": _share(results.checks),
+        "first_answer": {"answer": key.asked.answers[0], **_share(results.first), "p_value": results.first_p},
+        "response": results.response,
+        "exposures": {
+            "median": results.exposure.median,
+            "shortest": results.exposure.shortest,
+            "longest": results.exposure.longest,
+        },
+        "methods": [{"method": name, **_share(share)} for name, share in results.rates],
+        "pairs": [{"a": pair.a, "b": pair.b, **_share(pair.share)} for pair in results.pairs],
+        "strengths": [
+            {"method": one.name, "strength": one.strength, "error": one.error, "low": one.low, "high": one.high}
+            for one in results.strengths
+        ],
+        "no_strengths": results.no_strengths or None,
+        "participants": [
+            {
+                "participant": one.name,
+                "session": one.session,
+                "answers": one.answered,
+                "checks": one.checks,
+                "checks_right": one.checks_right,
+                "response": one.response,
+                "first_share": one.first_share,
+                "excluded": one.reason or None,
+            }
+            for one in results.participants
+        ],
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {
+        "count": share.count,
+        "n": share.total,
+        "share": share.share,
+        "error": share.error,
+        "low": share.low,
+        "high": share.high,
+    }
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write `results.md`, one CSV file a table, and `answers.csv`: the counted answers with what each was about."""
+    document = to_document(results)
+    tables = {
+        "rates": document["methods"],
+        "preferences": document["pairs"],
+        "strengths": document["strengths"],
+        "participants": document["participants"],
+        "answers": [_answer_line(answer) for answer in results.counted],
+    }
+    atomic_write(folder / "results.md", to_markdown(results))
+    for name, lines in tables.items():
+        path = folder / f"{name}.csv"
+        if lines:
+            atomic_write(path, _to_csv(lines))
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _to_csv(lines: Sequence[Mapping[str, Cell]]) -> str:
+    return table_to_csv(list(lines[0]), [list(line.values()) for line in lines])
+
+
+def _answer_line(answer: Answer) -> dict[str, Cell]:
+    return {
+        "participant": answer.participant,
+        "session": answer.session,
+        "place": answer.place,
+        "image": answer.trial.image,
+        "first": answer.trial.shown[0],
+        "second": answer.trial.shown[1] if len(answer.trial.shown) > 1 else None,
+        "answer": answer.answer,
+        "chosen": chosen_of(answer) if len(answer.trial.shown) > 1 else None,
+        "response": answer.response,
+    }
