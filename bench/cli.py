@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import data, machine, pictures, results, running, weights
+from bench.commands import data, machine, pictures, results, running, study, weights
 from bench.commands.options import errors
 from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted, raise_on_signals
@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "leaderboard": results.leaderboard,
             "compare": results.compare,
             "report": results.report,
+            "study": study.study,
             "verify": results.verify,
         },
         "Photos": {

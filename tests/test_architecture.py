@@ -29,6 +29,7 @@ TORCH_FREE = (
     "bench.datasets",
     "bench.leaderboard",
     "bench.observations",
+    "bench.perception.*",
     "bench.pairs",
     "bench.locks",
     "bench.record",
