@@ -56,6 +56,23 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """Hold what the answers of a method cost; None for what is not known.
+
+    Attributes:
+        images_per_second: coloured and scored; of several seeds the mean.
+        parameters: of all its networks together.
+        gmacs: 10^9 multiply-adds of its networks for one picture.
+        machines: where the images per second were measured, in words.
+    """
+
+    images_per_second: float | None = None
+    parameters: int | None = None
+    gmacs: float | None = None
+    machines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Hold one line of a board: a method with a detector, over its seeds.
 
@@ -63,6 +80,7 @@ class Entry:
         n: pictures or instances that entered the mean; of several seeds the fewest.
         failed: pictures without scores because of an error, over all seeds.
         runs: what it is made of, one a seed.
+        cost: what its answers cost.
         rank: by the board's sorting metric, that of its cell.
         tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
             rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
@@ -78,6 +96,7 @@ class Entry:
     untrained: bool
     scores: Mapping[str, Cell]
     runs: tuple[RunKey, ...]
+    cost: Cost = Cost()
     rank: int | None = None
     tie_group: int | None = None
 

@@ -1,9 +1,11 @@
 """What a board says to people: headings, cells and the sentences below it."""
 
-from bench.board import Board, Cell, Entry, full_count
+from collections.abc import Mapping
+
+from bench.board import Board, Cell, Cost, Entry, full_count
 from bench.scoring.frechet import LEAST_FOR_FID
 from bench.scoring.metrics import METRICS, Metric
-from bench.sheet import Sheet, SheetLine
+from bench.sheet import Sheet, SheetCell, SheetLine
 
 MISSING = "—"
 GROUPS = (
@@ -11,11 +13,20 @@ GROUPS = (
     "false discovery rate 5 % over all pairs."
 )
 TO_TRUTH = "( ): the mean less that of the true pictures; nearest to zero is best."
+COSTS: Mapping[str, tuple[str, float]] = {
+    "images_per_second": ("images/s", 1.0),
+    "parameters": ("parameters [M]", 1e6),
+    "gmacs": ("GMACs", 1.0),
+}
+"""What a method's answers cost: attributes of `Cost`, each with its heading and what it is divided by."""
+MACS = (
+    "GMACs: 10⁹ multiply-adds of the networks for a picture of 256 x 256 with as many boxes as the detector may give."
+)
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
 
 
 def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
-    """Return a mean, and behind it the ends of its interval, which seldom lie equally far from it.
+    """Return a mean, and behind it the ends of its interval.
 
     >>> format_score(Cell(23.4, 23.0, 24.0), METRICS["psnr"])
     '23.40 [23.00, 24.00]'
@@ -27,13 +38,48 @@ def format_score(cell: Cell, metric: Metric, *, interval: bool = True) -> str:
     text = f"{cell.mean:.{metric.decimals}f}"
     if cell.difference is not None:
         text += f" ({cell.difference:+.{metric.decimals}f})"
-    if not interval or cell.low is None or cell.high is None:
-        return text
-    return f"{text} [{cell.low:.{metric.decimals}f}, {cell.high:.{metric.decimals}f}]"
+    spread = format_interval(cell, metric) if interval else ""
+    return f"{text} {spread}" if spread else text
 
 
-def captions(board: Board, *, interval: bool = True) -> list[str]:
-    """Return what a reader must know about a board, one sentence an item; `interval`: whether intervals are shown."""
+def format_interval(cell: Cell, metric: Metric) -> str:
+    """Return the ends of an interval, which seldom lie equally far from the mean; empty where there is none."""
+    if cell.mean is None or cell.low is None or cell.high is None:
+        return ""
+    return f"[{cell.low:.{metric.decimals}f}, {cell.high:.{metric.decimals}f}]"
+
+
+def score_cell(cell: Cell, metric: Metric, *, interval: bool = True) -> SheetCell:
+    """Return a score as a cell of a table, the best and the second best marked."""
+    spread = format_interval(cell, metric) if interval else ""
+    return SheetCell(format_score(cell, metric, interval=False), spread, cell.rank)
+
+
+def format_cost(cost: Cost, name: str) -> str:
+    """Return one of `COSTS` with two decimals, a zero without any.
+
+    >>> format_cost(Cost(parameters=34_187_027, gmacs=0.0), "parameters")
+    '34.19'
+    """
+    value = getattr(cost, name)
+    if value is None:
+        return MISSING
+    return f"{value / COSTS[name][1]:.2f}" if value else "0"
+
+
+def costs_of(board: Board) -> list[str]:
+    """Return those of `COSTS` that any entry of a board has."""
+    return [name for name in COSTS if any(getattr(entry.cost, name) for entry in board.entries)]
+
+
+def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list[str]:
+    """Return what a reader must know about a board, one sentence an item.
+
+    Args:
+        board: that is shown.
+        interval: whether intervals are.
+        costs: whether speed and size are.
+    """
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
@@ -59,36 +105,49 @@ def captions(board: Board, *, interval: bool = True) -> list[str]:
     full = full_count(board.entries, sorting)
     if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
-    return lines
+    return [*lines, *_cost_captions(board)] if costs else lines
 
 
-def headings(board: Board) -> list[str]:
-    """Return the columns of a board as people read it."""
+def _cost_captions(board: Board) -> list[str]:
+    """Return what a reader must know about speed and size."""
+    shown = costs_of(board)
+    lines = [MACS] if "gmacs" in shown else []
+    if "images_per_second" not in shown:
+        return lines
+    machines = sorted({machine for entry in board.entries for machine in entry.cost.machines})
+    told = f"images/s: coloured and scored on {' or '.join(machines)}"
+    return [f"{told}{', which cannot be compared' if len(machines) > 1 else ''}.", *lines]
+
+
+def headings(board: Board, *, costs: bool = True) -> list[str]:
+    """Return the columns of a board as people read it, with or without speed and size."""
     seeds = ["seeds"] if any(entry.seeds > 1 for entry in board.entries) else []
     notes = ["note"] if any(entry.notes for entry in board.entries) else []
     group = ["tie"] if board.grouped else []
-    return ["rank", *group, "method", "detector", *seeds, "n", *(metric.title for metric in board.metrics), *notes]
+    scores = [metric.title for metric in board.metrics]
+    sizes = [COSTS[name][0] for name in costs_of(board)] if costs else []
+    return ["rank", *group, "method", "detector", *seeds, "n", *scores, *sizes, *notes]
 
 
-def texts(board: Board, entry: Entry, *, interval: bool = True) -> list[tuple[str, bool]]:
-    """Return the cells of one line under `headings`, each with whether it is the best of its column."""
+def cells_of(board: Board, entry: Entry, *, interval: bool = True, costs: bool = True) -> list[SheetCell]:
+    """Return the cells of one line under `headings`."""
     names = headings(board)
-    cells = [entry.scores.get(metric.id, Cell(None)) for metric in board.metrics]
     plain = [_place(entry.rank), *([_place(entry.tie_group)] if board.grouped else []), entry.method, entry.detector]
     plain += [str(entry.seeds), str(entry.n)] if "seeds" in names else [str(entry.n)]
-    line = [(text, False) for text in plain]
-    line += [
-        (format_score(cell, metric, interval=interval), cell.rank == 1)
-        for cell, metric in zip(cells, board.metrics, strict=True)
+    scores = [
+        score_cell(entry.scores.get(metric.id, Cell(None)), metric, interval=interval) for metric in board.metrics
     ]
-    return line + ([(", ".join(entry.notes), False)] if "note" in names else [])
+    last = [format_cost(entry.cost, name) for name in costs_of(board)] if costs else []
+    last += [", ".join(entry.notes)] if "note" in names else []
+    return [*map(SheetCell, plain), *scores, *map(SheetCell, last)]
 
 
 def _place(number: int | None) -> str:
     return MISSING if number is None else str(number)
 
 
-def sheet_of(board: Board, *, interval: bool = True) -> Sheet:
-    """Return a board as a table for people, with or without intervals."""
-    lines = [SheetLine(texts(board, entry, interval=interval), entry.rank is None) for entry in board.entries]
-    return Sheet(board.title, headings(board), lines, captions(board, interval=interval), "column")
+def sheet_of(board: Board, *, interval: bool = True, costs: bool = True) -> Sheet:
+    """Return a board as a table for people, with or without intervals, with or without speed and size."""
+    shown = {"interval": interval, "costs": costs}
+    lines = [SheetLine(cells_of(board, entry, **shown), entry.rank is None) for entry in board.entries]
+    return Sheet(board.title, headings(board, costs=costs), lines, captions(board, **shown), "column")

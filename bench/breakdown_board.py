@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from bench.board import Board, Cell, Entry, RunKey, run_key
-from bench.board_text import MISSING, format_score
+from bench.board_text import MISSING, score_cell
 from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
 from bench.errors import MissingError, UsageError
 from bench.formats import FORMATS, Tables, print_tables
 from bench.leaderboard import check_measured, finished_runs
 from bench.ranking import DEFAULT_SORT, LEVELS, places, rank_records
 from bench.scoring.metrics import METRICS, Level, Metric
-from bench.sheet import Sheet, SheetLine
+from bench.sheet import Sheet, SheetCell, SheetLine
 
 FILE = "breakdown.csv"
 PARTED: Mapping[By, str] = {
@@ -82,11 +82,15 @@ def read_breakdown_boards(
     runs = finished_runs(folders)
     boards = rank_records([record for _, record in runs], sort=sort or DEFAULT_SORT, levels=[fitting])
     found = {run_key(record): folder for folder, record in runs}
-    return [_break_down(board, by, found) for board in check_measured(boards, folders, sort)]
+    return [break_down_board(board, by, found) for board in check_measured(boards, folders, sort)]
 
 
-def _break_down(board: Board, by: By, folders: Mapping[RunKey, Path]) -> BreakdownBoard:
-    """Add the groups of each entry's runs to a board; `folders` holds those of the runs."""
+def break_down_board(board: Board, by: By, folders: Mapping[RunKey, Path]) -> BreakdownBoard:
+    """Add the groups of each entry's runs to a board; `folders` holds those of the runs.
+
+    Raises:
+        MissingError: A run has no breakdown that can be read.
+    """
     found = [[_read(folders[run], by) for run in entry.runs] for entry in board.entries]
     scores = [_mean_over_seeds(runs, board.sort) for runs in found]
     names = {name for groups in scores for name in groups}
@@ -162,8 +166,8 @@ def _method_lines(table: BreakdownBoard, interval: bool) -> list[SheetLine]:
     lines = []
     for entry, scores in zip(table.board.entries, table.scores, strict=True):
         place = str(entry.rank) if entry.rank else MISSING
-        first = [(text, False) for text in (place, entry.method, entry.detector)]
-        cells = [_text(scores.get(name), table.metric, interval) for name in table.groups]
+        cells = [_cell(scores.get(name), table.metric, interval) for name in table.groups]
+        first = map(SheetCell, (place, entry.method, entry.detector))
         lines.append(SheetLine([*first, *cells], dim=not entry.rank))
     return lines
 
@@ -176,8 +180,8 @@ def _category_lines(table: BreakdownBoard) -> list[SheetLine]:
     lines = []
     for name in table.groups:
         counts = [str(_count(table, name, unit)) for unit in ("image", "instance")]
-        cells = [_text(scores.get(name), table.metric, False) for scores in table.scores]
-        lines.append(SheetLine([*((text, False) for text in (name, *counts)), *cells]))
+        cells = [_cell(scores.get(name), table.metric, False) for scores in table.scores]
+        lines.append(SheetLine([*map(SheetCell, (name, *counts)), *cells]))
     return lines
 
 
@@ -191,10 +195,8 @@ def _count(table: BreakdownBoard, group: str, unit: Level) -> int:
     return max(score.images if unit == "image" else score.instances for score in found)
 
 
-def _text(score: GroupScore | None, metric: Metric, interval: bool) -> tuple[str, bool]:
-    if score is None:
-        return MISSING, False
-    return format_score(score.cell, metric, interval=interval), score.cell.rank == 1
+def _cell(score: GroupScore | None, metric: Metric, interval: bool) -> SheetCell:
+    return SheetCell(MISSING) if score is None else score_cell(score.cell, metric, interval=interval)
 
 
 def _captions(table: BreakdownBoard, *, interval: bool) -> list[str]:

@@ -20,20 +20,20 @@ class Tables:
 
     Attributes:
         title: of all.
-        sheets: each table with intervals, and as a narrow terminal shows it.
+        sheets: each table in full, and as narrower terminals show it, the narrowest last.
         columns: of the one long table.
         lines: of it; what is missing is None.
     """
 
     title: str
-    sheets: Sequence[tuple[Sheet, Sheet]]
+    sheets: Sequence[Sequence[Sheet]]
     columns: Sequence[str]
     lines: Sequence[Mapping[str, Any]]
 
 
 def to_markdown(tables: Tables) -> str:
-    """Return one section a table, the best in bold."""
-    sections = "".join(sheet.to_markdown(wide) for wide, _ in tables.sheets)
+    """Return one section a table, the best in bold, the second best underlined."""
+    sections = "".join(sheet.to_markdown(full) for full, *_ in tables.sheets)
     return f"# {tables.title}\n" + (sections or "\nNo run is finished yet.\n")
 
 
@@ -62,8 +62,8 @@ def to_text(tables: Tables) -> str:
 def print_tables(tables: Tables, console: Console | None = None) -> None:
     """Print to the terminal, or as plain text where there is none."""
     console = console or Console(highlight=False)
-    for wide, narrow in tables.sheets:
-        sheet.print_sheet(console, wide, narrow)
+    for versions in tables.sheets:
+        sheet.print_sheet(console, versions)
 
 
 FORMATS: Mapping[str, Callable[[Tables], str]] = {

@@ -162,5 +162,8 @@ def format_boards(boards: Sequence[Board], form: str) -> str:
 
 def tables_of(boards: Sequence[Board]) -> Tables:
     """Return one table a board, and all in one."""
-    sheets = [(sheet_of(board), sheet_of(board, interval=False)) for board in boards]
+    sheets = [
+        (sheet_of(board), sheet_of(board, costs=False), sheet_of(board, interval=False, costs=False))
+        for board in boards
+    ]
     return Tables("Leaderboard", sheets, columns_of(boards), to_lines(boards))

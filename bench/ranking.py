@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bench.board import Board, Cell, Entry, RunKey, full_count, run_key
+from bench.board import Board, Cell, Cost, Entry, RunKey, full_count, run_key
 from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
@@ -20,6 +20,7 @@ DEFAULT_SORT = "psnr"
 PLACE_COLUMNS = ("dataset", "protocol", "level", "rank", "tie_group")
 FIRST_COLUMNS = (*PLACE_COLUMNS, "method", "detector", "seeds", "n", "partial", "untrained")
 METRIC_COLUMNS = ("", "_low", "_high", "_rank")
+COST_COLUMNS = ("images_per_second", "parameters", "gmacs")
 
 
 def rank_records(
@@ -145,7 +146,23 @@ def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -
         untrained=first.untrained,
         scores={name: _cell([part.get(name) for part in scores]) for name in METRICS if any(name in p for p in scores)},
         runs=tuple(map(run_key, records)),
+        cost=_cost(records),
     )
+
+
+def _cost(records: Sequence[RunRecord]) -> Cost:
+    """Return what a method costs; of a folder that was scored, nothing is known of what made its pictures."""
+    first = records[0]
+    if first.digests.predictions is not None:
+        return Cost()
+    speeds = [record.images_per_second for record in records if record.images_per_second is not None]
+    speed = math.fsum(speeds) / len(speeds) if speeds else None
+    machines = sorted({_machine(record) for record in records})
+    return Cost(speed, sum(first.parameters.values()), first.gmacs, tuple(machines))
+
+
+def _machine(record: RunRecord) -> str:
+    return record.device if record.processes == 1 else f"{record.device}, {record.processes} processes"
 
 
 def _count(scores: Mapping[str, Score], sort: str) -> int:
@@ -205,7 +222,8 @@ def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[RunKey, Obs
 
 def columns_of(boards: Sequence[Board]) -> list[str]:
     """Return the columns of `leaderboard.csv`."""
-    return [*FIRST_COLUMNS, *(f"{metric}{part}" for metric in _metrics_of(boards) for part in METRIC_COLUMNS)]
+    scores = [f"{metric}{part}" for metric in _metrics_of(boards) for part in METRIC_COLUMNS]
+    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS]
 
 
 def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -234,4 +252,4 @@ def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
         cell = entry.scores.get(name, Cell(None))
         values = (cell.mean, cell.low, cell.high, cell.rank)
         line |= {f"{name}{part}": value for part, value in zip(METRIC_COLUMNS, values, strict=True)}
-    return line
+    return line | {name: getattr(entry.cost, name) for name in COST_COLUMNS}

@@ -196,7 +196,7 @@ def test_sizes_and_numbers_have_a_line_a_method(out: Path) -> None:
 def test_categories_have_a_line_each(out: Path) -> None:
     text = render_breakdowns([out], "md", "category")
     assert "| category | images | instances | high yolo | low | lucky |" in text
-    assert "| dog | 2 | 2 | **26.50** | 20.00 | 89.00 |" in text
+    assert "| dog | 2 | 2 | **26.50** | <ins>20.00</ins> | 89.00 |" in text
     assert "Intervals stand in the CSV format" in text
     assert "*26.50 " in render_breakdowns([out], "terminal", "category")
 

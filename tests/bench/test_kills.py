@@ -27,7 +27,7 @@ from PIL import Image
 from bench import runner, workers
 from bench.execute import Effort
 from bench.files import remove_torn
-from bench.leaderboard import write_leaderboards
+from bench.leaderboard import format_boards, rank_runs, read_runs, write_leaderboards
 from bench.plan import Places
 from bench.portion import Portion
 from bench.prepare import Options
@@ -101,12 +101,14 @@ def run_here(out: Path, devices: int = 1, **changes: Any) -> int:
 
 def contents(out: Path) -> dict[str, Any]:
     """Return all tables, and of the records what does not hang on the clock or on the number of processes."""
-    paths = [*out.rglob("images.csv"), *out.rglob("instances.csv"), *out.glob("leaderboard.*")]
+    paths = [*out.rglob("images.csv"), *out.rglob("instances.csv")]
     found: dict[str, Any] = {str(path.relative_to(out)): path.read_bytes() for path in paths}
     for path in out.rglob("record.json"):
         record = json.loads(path.read_text())
         found[str(path.relative_to(out))] = {key: value for key, value in record.items() if key not in CLOCK}
-    return found
+    alike = {"images_per_second": 1.0, "processes": 1}
+    boards = rank_runs([(folder, record.model_copy(update=alike)) for folder, record in read_runs([out])])
+    return found | {form: format_boards(boards, form) for form in ("md", "csv")}
 
 
 def keys_written(out: Path) -> list[list[str]]:

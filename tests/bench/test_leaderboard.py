@@ -75,7 +75,7 @@ def test_partial_and_untrained_runs_stand_below_without_rank(tmp_path: Path, fin
     ]
     assert list(ranks(records).items()) == [("honest", 1), ("lucky", None), ("random-weights", None)]
     text = to_markdown(rank_records(records))
-    assert "| — | lucky | none | 1 | 90.00 | 0.9000 | partial |" in text
+    assert "| — | lucky | none | 1 | 90.00 | 0.9000 | 0.50 | 34.19 | partial |" in text
     assert "| **20.00** |" in text
     assert "**90.00**" not in text
     assert {"partial", "untrained"} <= {line.split("|")[-2].strip() for line in text.splitlines() if "|" in line}
@@ -193,7 +193,7 @@ def test_csv_has_the_promised_columns(tmp_path: Path, finish_run: Finish) -> Non
     lines = render([tmp_path], "csv").splitlines()
     first = "dataset,protocol,level,rank,tie_group,method,detector,seeds,n,partial,untrained"
     each = [f"{metric}{part}" for metric in ("psnr", "ssim") for part in ("", "_low", "_high", "_rank")]
-    assert lines[0] == ",".join([first, *each])
+    assert lines[0] == ",".join([first, *each, "images_per_second", "parameters", "gmacs"])
     assert [line.split(",")[2] for line in lines[1:]] == ["image", "image", "instance", "instance"]
     assert lines[1].startswith("samples,stretch256-v1,image,1,1,gray,none,1,2,false,false,21.0625,20.125,22.0,1,")
     assert lines[2].startswith("samples,stretch256-v1,image,,,maybe,none,1,1,true,false,30.0,,,,")
@@ -260,7 +260,8 @@ def test_plain_text_marks_the_best_with_a_star(tmp_path: Path, finish_run: Finis
     finish_run(tmp_path, scores(30), method="high")
     text = printed(tmp_path, width=40)
     assert "*30.00 |" in text
-    assert " 20.00 |" in text
+    assert "_20.00 |" in text
+    assert "*: best of its column; _: second best." in text
     assert "\x1b" not in text
 
 
