@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.perception.answers import COLUMNS
 from bench.perception.key import Key, Trial
+from bench.perception.page import make_key
 from bench.perception.plan import Settings
 from bench.perception.stimuli import Gathered, gather
 from bench.record import RunRecord
@@ -24,15 +25,19 @@ Choose = Callable[[Trial], str]
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where the runs lie that `output` copies, once a test has made them."""
+    """Return where the runs lie, once a test has asked for `gathered`."""
     return tmp_path_factory.mktemp("finished") / "run"
 
 
+@pytest.fixture(scope="session")
+def known() -> dict[Path, Gathered]:
+    """Return what was gathered before, because it is the same for every test."""
+    return {}
+
+
 @pytest.fixture
-def output(tmp_path: Path, finished: Path, finish_run: Callable[..., RunRecord]) -> Path:
+def output(tmp_path: Path, finished: Path, gathered: Gathered) -> Path:
     """Return an output folder with three methods whose pictures all differ."""
-    if not finished.exists():
-        _finish(finished, finish_run)
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -46,8 +51,18 @@ def _finish(out: Path, finish_run: Callable[..., RunRecord]) -> None:
 
 
 @pytest.fixture
-def gathered(output: Path) -> Gathered:
-    return gather(output)
+def gathered(finished: Path, known: dict[Path, Gathered], finish_run: Callable[..., RunRecord]) -> Gathered:
+    """Return the methods and pictures of the runs; nobody writes there."""
+    if finished not in known:
+        _finish(finished, finish_run)
+        known[finished] = gather(finished)
+    return known[finished]
+
+
+@pytest.fixture
+def key(gathered: Gathered, small: Settings) -> Key:
+    """Return the key of the small study."""
+    return make_key(small, gathered)
 
 
 @pytest.fixture
@@ -56,7 +71,7 @@ def small() -> Settings:
     return Settings(trials=6, participants=4, practice=2, checks=2)
 
 
-def as_page_writes(key: Key, participant: str, session: int, choose: Choose, **cells: object) -> list[list[str]]:
+def as_page_writes(key: Key, participant: str, session: int, choose: Choose, /, **cells: object) -> list[list[str]]:
     """Return the cells of a whole session; `cells` replaces what all lines have."""
     rows: list[list[str]] = []
     check, exposure = key.study, f"{1000 * (key.exposure or 2):.1f}"
@@ -74,7 +89,7 @@ def as_page_writes(key: Key, participant: str, session: int, choose: Choose, **c
 def answer(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes the answers of a participant, and gives the file."""
 
-    def write(key: Key, participant: str, session: int, choose: Choose, **cells: object) -> Path:
+    def write(key: Key, participant: str, session: int, choose: Choose, /, **cells: object) -> Path:
         rows = as_page_writes(key, participant, session, choose, **cells)
         lines = [",".join(COLUMNS), *(",".join(quote(escape_text(cell)) for cell in row) for row in rows)]
         path = tmp_path / "answers" / f"{len(list(tmp_path.glob('answers/*')))}.csv"
