@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import sheet
+from bench import latex, sheet
 from bench.sheet import Sheet
 from bench.tables import table_to_csv
 from bench.terminal import PLAIN_WIDTH
@@ -52,6 +52,11 @@ def to_json(tables: Tables) -> str:
     return json.dumps(tables.lines, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def to_latex(tables: Tables) -> str:
+    """Return one floating table each, to be pasted into a paper."""
+    return latex.to_latex(tables.title, [full for full, *_ in tables.sheets])
+
+
 def to_text(tables: Tables) -> str:
     """Return what the terminal shows, without colours and as wide as it needs."""
     file = io.StringIO()
@@ -71,4 +76,5 @@ FORMATS: Mapping[str, Callable[[Tables], str]] = {
     "md": to_markdown,
     "csv": to_csv,
     "json": to_json,
+    "latex": to_latex,
 }

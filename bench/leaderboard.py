@@ -18,6 +18,8 @@ from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Level
 
 HTML = "html"
+SUFFIXES = {"tex": "latex"}
+"""Of files whose format has another name."""
 
 
 def record_paths(out: Path) -> list[Path]:
@@ -115,7 +117,8 @@ def format_of(path: Path) -> str | None:
     >>> format_of(Path("tables/board.MD"))
     'md'
     """
-    form = path.suffix.lower().removeprefix(".")
+    suffix = path.suffix.lower().removeprefix(".")
+    form = SUFFIXES.get(suffix, suffix)
     return form if form in {*FORMATS, HTML} - {"terminal"} else None
 
 

@@ -230,7 +230,7 @@ def test_what_cannot_be_parted_is_said(out: Path) -> None:
         read_breakdown_boards([out], "category", levels=["image"])
     with pytest.raises(UsageError, match="fid is a score of a whole set"):
         read_breakdown_boards([out], "size", sort="fid")
-    with pytest.raises(UsageError, match="--by has no format html; it has terminal, md, csv, json"):
+    with pytest.raises(UsageError, match="--by has no format html; it has terminal, md, csv, json, latex"):
         render_breakdowns([out], "html", "size")
     with pytest.raises(MissingError, match="ssim was not measured in these runs; available: psnr"):
         read_breakdown_boards([out], "size", sort="ssim")

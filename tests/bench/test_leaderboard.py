@@ -33,7 +33,7 @@ from bench.sheet import escape_markdown
 from bench.terminal import visible
 
 Finish = Callable[..., RunRecord]
-to_text, to_markdown, to_csv, to_json = (partial(format_boards, form=form) for form in FORMATS)
+to_text, to_markdown, to_csv, to_json, to_latex = (partial(format_boards, form=form) for form in FORMATS)
 to_html = partial(format_boards, form=HTML)
 
 
@@ -450,7 +450,7 @@ def test_few_pictures_make_fid_doubtful(tmp_path: Path, finish_run: Finish) -> N
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.md", "md"), ("b.c.CSV", "csv"), ("x/y.json", "json"), ("z.html", "html"), ("a.txt", None), ("md", None)],
+    [("a.md", "md"), ("b.c.CSV", "csv"), ("x/y.json", "json"), ("z.html", "html"), ("paper.tex", "latex"), ("a.txt", None), ("md", None)],
 )
 def test_a_file_name_asks_for_a_format(name: str, form: str | None) -> None:
     assert format_of(Path(name)) == form
