@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bench.board import Cost
+from bench.figures.dots import reach
 from bench.figures.names import LONGEST_IN_LEGEND, LONGEST_OF_TWO, labels
 from bench.figures.style import COLUMN, PAGE, draw_legend, one_panel
 from bench.figures.subjects import Method, Plot, Subject
@@ -48,12 +49,16 @@ def _draw(subject: Subject, kind: str, title: str, cost: Callable[[Cost], float 
 
 def _draw_point(axes: "Axes", method: Method, cost: float, subject: Subject) -> Any:
     cell, look = method.cell(subject.metric), method.look
-    ends = None
-    if cell.mean is not None and cell.low is not None and cell.high is not None:
-        ends = [[cell.mean - cell.low], [cell.high - cell.mean]]
     face = look.color if method.entry.rank else "white"
     return axes.errorbar(
-        cost, cell.mean or 0.0, yerr=ends, marker=look.marker, color=look.color, mfc=face, linestyle="", elinewidth=0.7
+        cost,
+        cell.mean or 0.0,
+        yerr=reach(cell),
+        marker=look.marker,
+        color=look.color,
+        mfc=face,
+        linestyle="",
+        elinewidth=0.7,
     )
 
 

@@ -90,13 +90,13 @@ def _draw_share(axes: "Axes", values: Floats, method: Method | None = None) -> o
     """Draw the share in per cent of sorted values up to each of them; grey without a method."""
     share = np.arange(1, len(values) + 1) * 100 / len(values)
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(np.intp))
-    points = (values[kept], share[kept])
+    points = (values[[0, *kept]], [0.0, *share[kept]])
     if method is None:
         (line,) = axes.step(*points, where="post", color="0.8", linewidth=0.6)
         return line
     look = method.look
     (line,) = axes.step(*points, where="post", color=look.color, linestyle=look.dash)
-    line.set(marker=look.marker, markevery=_places(len(kept)), markersize=3.5)
+    line.set(marker=look.marker, markevery=_places(len(kept) + 1), markersize=3.5)
     return line
 
 

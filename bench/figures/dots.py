@@ -46,16 +46,25 @@ def draw_mean(axes: "Axes", method: Method, cell: Cell, place: float, *, hollow:
     """Draw a mean with its interval at a height."""
     if cell.mean is None:
         return
-    ends = None if cell.low is None or cell.high is None else [[cell.mean - cell.low], [cell.high - cell.mean]]
     axes.errorbar(
         cell.mean,
         place,
-        xerr=ends,
+        xerr=reach(cell),
         color=method.look.color,
         marker=method.look.marker,
         markerfacecolor="white" if hollow else method.look.color,
         capsize=2,
     )
+
+
+def reach(cell: Cell) -> list[list[float]] | None:
+    """Return how far the interval of a mean reaches below and above it; None without any.
+
+    The mean of equal numbers may lie a last bit outside.
+    """
+    if cell.mean is None or cell.low is None or cell.high is None:
+        return None
+    return [[max(0.0, cell.mean - cell.low)], [max(0.0, cell.high - cell.mean)]]
 
 
 def name_methods(axes: "Axes", methods: Sequence[Method]) -> None:

@@ -91,9 +91,10 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
     runs = finished_runs([out])
     subjects = read_subjects(runs, wanted.metrics)
     check_names(subjects, wanted.pairs)
+    pictures = _choose_pictures(subjects, wanted.pictures)
     lines: dict[str, Plot] = {}
     with styled():
-        for plot in plots(runs, subjects, wanted):
+        for plot in _plots(runs, subjects, wanted.pairs, pictures):
             name = stem(plot.dataset, plot.protocol, plot.level, plot.metric, *plot.kind)
             for form in FORMATS:
                 atomic_write(folder / f"{name}.{form}", to_bytes(plot.figure, form))
@@ -104,16 +105,21 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
     return list(lines)
 
 
-def plots(runs: Sequence[Run], subjects: Sequence[Subject], wanted: Wanted) -> Iterator[Plot]:
-    """Draw one plot after the other; call it inside of `styled`."""
+def _plots(
+    runs: Sequence[Run],
+    subjects: Sequence[Subject],
+    pairs: Sequence[tuple[str, str]],
+    pictures: Iterable[tuple[Subject, Sequence[str]]],
+) -> Iterator[Plot]:
+    """Draw one plot after the other; those that have nothing to show are left out."""
     folders = {run_key(record): folder for folder, record in runs}
     for subject in subjects:
         yield draw_scores(subject)
         simple = (draw_distribution, draw_cumulative, draw_speed, draw_gmacs)
         yield from filter(None, (draw(subject) for draw in simple))
-        yield from _pairs(subject, wanted.pairs)
+        yield from _pairs(subject, pairs)
         yield from _parts(subject, folders)
-    yield from _pictures(subjects, wanted.pictures)
+    yield from filter(None, (draw_pictures(subject, keys) for subject, keys in pictures))
     drawn = {subject.metric.id for subject in subjects}
     yield from (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in drawn)
 
@@ -132,8 +138,8 @@ def _parts(subject: Subject, folders: Mapping[RunKey, Path]) -> Iterator[Plot]:
             yield from [plot] if plot else []
 
 
-def _pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> Iterator[Plot]:
-    """Draw the grids of each dataset, with the scores of the first metric.
+def _choose_pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> list[tuple[Subject, list[str]]]:
+    """Return the pictures that are shown of each dataset, with the subject of the first metric.
 
     Raises:
         UsageError: A picture that is wanted was not kept.
@@ -142,14 +148,11 @@ def _pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> Iterator[Pl
     for subject in subjects:
         if subject.board.level == "image" and subject.scored:
             first.setdefault((subject.board.dataset, subject.board.protocol), subject)
-    kept = {place: picture_keys(subject) for place, subject in first.items()}
+    kept = [(subject, picture_keys(subject)) for subject in first.values()]
     for key in wanted:
-        if not any(key in keys for keys in kept.values()):
+        if not any(key in keys for _, keys in kept):
             raise UsageError(f"no picture {key!r} was kept: name one of a run's images.csv, and run with --save-images")
-    for place, subject in first.items():
-        keys = [key for key in wanted if key in kept[place]] if wanted else _spread(kept[place])
-        plot = draw_pictures(subject, keys)
-        yield from [plot] if plot else []
+    return [(subject, [key for key in wanted if key in keys] if wanted else _spread(keys)) for subject, keys in kept]
 
 
 def _spread(keys: Sequence[str]) -> list[str]:

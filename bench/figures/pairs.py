@@ -1,12 +1,12 @@
 """Two methods against each other, a point a picture."""
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.board import LEVEL_WORDS
 from bench.catalog import known
 from bench.compare import MethodComparison, Side, compare_sides
+from bench.compare_text import notes
 from bench.errors import UsageError
 from bench.figures.names import labels
 from bench.figures.style import COLORS, COLUMN, one_panel
@@ -49,24 +49,30 @@ def named_pair(subject: Subject, names: tuple[str, str]) -> MethodComparison | N
     Raises:
         UsageError: A name stands for several methods, or both for the same.
     """
-    found = [_find(subject, name) for name in names]
-    methods = [method for method in found if method is not None and method.scores]
-    if len(methods) < 2:
-        return None
-    if methods[0] is methods[1]:
-        raise UsageError(f"both names of --pair {','.join(names)} stand for {methods[0].label}: give two methods")
-    return _compare(subject, *methods)
+    methods = [method for method in _find_both(subject, names) if method.scores]
+    return _compare(subject, *methods) if len(methods) == len(names) else None
 
 
 def check_names(subjects: Sequence[Subject], pairs: Iterable[tuple[str, str]]) -> None:
-    """Refuse names that no subject has.
+    """Refuse names that mean nothing, before anything is drawn.
 
     Raises:
-        UsageError: There is no such method.
+        UsageError: No subject has such a method, a name stands for several, or both for the same.
     """
-    names = {name for subject in subjects for method in subject.methods for name in _called(method)}
-    for name in itertools.chain.from_iterable(pairs):
-        known("method of these runs", name, names)
+    called = {name for subject in subjects for method in subject.methods for name in _called(method)}
+    for names in pairs:
+        for name in names:
+            known("method of these runs", name, called)
+        for subject in subjects:
+            _find_both(subject, names)
+
+
+def _find_both(subject: Subject, names: tuple[str, str]) -> list[Method]:
+    """Return those of two named methods that a subject has."""
+    found = [method for name in names if (method := _find(subject, name)) is not None]
+    if len(found) == 2 and found[0] is found[1]:
+        raise UsageError(f"both names of --pair {','.join(names)} stand for {found[0].label}: give two methods")
+    return found
 
 
 def _called(method: Method) -> tuple[str, str]:
@@ -126,17 +132,18 @@ def _say_sides(axes: "Axes", compared: MethodComparison) -> None:
 
 def _caption(compared: MethodComparison) -> str:
     first, metric, found = compared.a.records[0], compared.metric, compared.found
-    words = LEVEL_WORDS[compared.level]
+    a, b = _label(compared.a.name), _label(compared.b.name)
+    instances = f" with {found.values} instances, of which a point is the mean" if compared.level == "instance" else ""
     lines = [
-        f"{metric.title} of {words} on {first.dataset} ({first.protocol}): {compared.a.name} over {compared.b.name}.",
-        f"n = {found.pictures} images"
-        + (f" with {found.values} instances, of which a point is the mean." if compared.level == "instance" else "."),
+        f"{metric.title} of {LEVEL_WORDS[compared.level]} on {first.dataset} ({first.protocol}): {a} over {b}.",
+        f"n = {found.pictures} images{instances}.",
         "Numbers in the corners: images above and below the diagonal.",
     ]
     digits = metric.decimals
-    if found.mean is not None:
+    if found.mean is not None and found.p_value is not None:
         interval = "" if found.low is None else f", 95 % interval [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-        lines.append(f"Dashed: the mean difference, {found.mean:+.{digits}f}{interval}, p = {found.p_value:.2g}.")
+        mean = f"{found.mean:+.{digits}f}{interval}"
+        lines.append(f"Dashed: the mean difference, {mean}, p = {found.p_value:.2g} (sign-flip test over images).")
     if compared.win_rate is not None:
-        lines.append(f"{compared.a.name} is better on {100 * compared.win_rate:.1f} % of the images.")
-    return " ".join(lines)
+        lines.append(f"{a} is better on {100 * compared.win_rate:.1f} % of the images, equal ones half.")
+    return " ".join([*lines, *notes(compared)])

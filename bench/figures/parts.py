@@ -55,7 +55,7 @@ def _parts(subject: Subject, table: BreakdownBoard) -> list[Part]:
 def _draw_panels(subject: Subject, table: BreakdownBoard, parts: list[Part]) -> Plot:
     """Draw a panel a group, a line a method."""
     methods, level = subject.methods, LEVEL_OF[table.by]
-    figure, panels = new_figure(PAGE, 0.75 + LINE * len(methods), 1, len(parts), sharey=True)
+    figure, panels = new_figure(PAGE, 0.75 + LINE * len(methods), 1, len(parts), sharex=True, sharey=True)
     for panel, part in zip(panels[0], parts, strict=True):
         draw_dots(panel, methods, part.cells)
         panel.set_title(f"{part.name} (n = {part.count(level)})")
