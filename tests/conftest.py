@@ -1,5 +1,6 @@
 """What every test may ask for, and what none may do: reach the network, or find the user's own settings."""
 
+import math
 import os
 import shutil
 import socket
@@ -67,6 +68,74 @@ def colorbench(
         return int(end.value.code or 0), printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def write_big_run() -> Callable[..., None]:
+    """Return a function that writes record and tables of a run with as many pictures and instances as one likes.
+
+    Scores follow from their numbers; there are no rows, because reports read tables.
+    """
+
+    def write(out: Path, method: str, pictures: int, instances: int, shift: float) -> None:
+        import numpy as np
+
+        from bench.record import RunRecord
+
+        draw = np.random.default_rng(round(shift * 100))
+        folder = out / "runs" / "coco" / f"{method}--none--s0"
+        folder.mkdir(parents=True)
+        record: dict[str, Any] = {"image": {}, "instance": {}}
+        for level, count in (("image", pictures), ("instance", instances)):
+            scores = {
+                "psnr": 20 + shift + draw.normal(0, 3, count),
+                "ssim": 0.8 + draw.normal(0, 0.05, count),
+                "lpips_alex": 0.2 + draw.normal(0, 0.02, count),
+            }
+            columns = {name: values.tolist() for name, values in scores.items()}
+            for name, values in columns.items():
+                ends = {"std": 1.0, "low": None, "high": None}
+                record[level][name] = {"mean": math.fsum(values) / count, "n": count, **ends}
+            lines = zip(*columns.values(), strict=True)
+            cells = [",".join(map(repr, line)) for line in lines]
+            if level == "image":
+                head = "image,status,psnr,ssim,lpips_alex\n"
+                body = "".join(f"val2017/{place:012},ok,{line}\n" for place, line in enumerate(cells))
+            else:
+                head = "image,instance,psnr,ssim,lpips_alex\n"
+                body = "".join(f"val2017/{place % pictures:012},{place},{line}\n" for place, line in enumerate(cells))
+            (folder / f"{level}s.csv").write_text(head + body)
+        counts = dict.fromkeys(
+            ("failed", "gray_truth", "without_instances", "without_detections", "left_out_small", "left_out_crowd"), 0
+        )
+        record |= {
+            "run_id": method,
+            "suite": "big-v1",
+            "method": method,
+            "detector": "none",
+            "dataset": "coco",
+            "protocol": "stretch256-v1",
+            "protocol_sha256": "p" * 64,
+            "seed": 0,
+            "partial": False,
+            "untrained": False,
+            "counts": {"images": pictures, "instances": instances, "identical": 0, **counts},
+            "digests": {"dataset": "d", "config": "c", "rows": "r"},
+            "parameters": {},
+            "git_commit": None,
+            "git_dirty": None,
+            "versions": {},
+            "device": "cpu",
+            "precision": "32",
+            "processes": 1,
+            "started_utc": "2026-01-02T03:04:05Z",
+            "seconds": 1.0,
+            "images_per_second": None,
+            "peak_memory_mb": None,
+        }
+        (folder / "record.json").write_text(RunRecord.model_validate(record).to_json())
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -13,28 +13,33 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.board import Board, Cell
-from bench.board_text import captions, format_score
+from bench.board import LEVEL_WORDS, Board, Cell
+from bench.board_text import COSTS, captions, costs_of, format_cost, format_interval, format_score
 from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.leaderboard import rank_runs, read_record, record_paths
 from bench.record import RunRecord
-from bench.report.gallery import Gallery, galleries
+from bench.report.columns import board_columns, run_columns, run_value
+from bench.report.gallery import PICTURES, Gallery, galleries, gallery_data, metric_choices
+from bench.report.plots import plot_data
 from bench.rows import read_rows
+from bench.scoring.metrics import Metric
 from bench.terminal import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLES = ("style.css", "plots.css", "gallery.css")
-SCRIPTS = ("tables.js", "plots.js", "gallery.js")
+DRAWINGS = ("drawing.js", "distributions.js", "scatter.js", "groups.js", "plots.js")
+SCRIPTS = ("tables.js", *DRAWINGS, "gallery.js", "lightbox.js")
 MOST_FAILURES = 50
 
 
-def write_report(out: Path, page: Path | None = None) -> Path:
+def write_report(out: Path, page: Path | None = None, most: int = PICTURES) -> Path:
     """Write the report of an output folder.
 
     Args:
         out: output folder of a run.
         page: file to write; `report.html` in `out` where None.
+        most: pictures of a dataset that are shown.
 
     Returns:
         The file.
@@ -46,21 +51,25 @@ def write_report(out: Path, page: Path | None = None) -> Path:
     if not runs:
         raise MissingError(f"no finished run in {out}: give the --out folder of `colorbench run`; see its status")
     page = page or out / "report.html"
-    atomic_write(page, report_page(runs, galleries(out, runs)))
+    atomic_write(page, report_page(runs, galleries(out, runs, most)))
     return page
 
 
 def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Gallery]) -> str:
     """Return the report of runs, each with its folder, as HTML."""
     records = [record for _, record in runs]
+    boards = rank_runs(runs)
     return _render(
         "report.html.j2",
-        boards=rank_runs(runs),
+        boards=boards,
+        plots=plot_data(runs, boards),
         records=sorted(records, key=lambda record: (record.dataset, record.method, record.detector, record.seed)),
         facts=facts(records),
         started=sorted({record.started_utc for record in records}),
         versions=common_versions(records),
         galleries=pictures,
+        gallery_data=gallery_data(pictures),
+        gallery_metrics=metric_choices(pictures),
         failures=failures(runs),
         most_failures=MOST_FAILURES,
     )
@@ -136,21 +145,36 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(captions=captions, mean_text=mean_text, spread_text=spread_text)
-    environment.filters.update(visible=visible, short=short)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.globals.update(captions=captions, shared_captions=shared_captions)
+    environment.globals.update(mean_text=mean_text, format_interval=format_interval)
+    environment.globals.update(costs=COSTS, costs_of=costs_of, format_cost=format_cost, board_columns=board_columns)
+    environment.globals.update(run_columns=run_columns, run_value=run_value)
+    environment.filters.update(visible=visible, short=short, moment=moment, level_words=LEVEL_WORDS.__getitem__)
     return environment
 
 
-def mean_text(cell: Cell, board: Board, index: int) -> str:
-    """Return a mean in the digits of its metric, the one at `index` in its board."""
-    return format_score(cell, board.metrics[index], interval=False)
+def shared_captions(boards: Sequence[Board]) -> list[str]:
+    """Return what holds for all of several boards, to be said once; nothing for a single one."""
+    if len(boards) < 2:
+        return []
+    return [text for text in captions(boards[0]) if all(text in captions(board) for board in boards)]
 
 
-def spread_text(cell: Cell, board: Board, index: int) -> str:
-    """Return the interval of a score in brackets, empty where there is none."""
-    return format_score(cell, board.metrics[index]).removeprefix(mean_text(cell, board, index)).strip()
+def mean_text(cell: Cell, metric: Metric) -> str:
+    """Return a mean in the digits of its metric."""
+    return format_score(cell, metric, interval=False)
 
 
 def short(digest: str | None) -> str:
     """Return the first digits of a digest, a dash where there is none."""
     return digest[:12] if digest else "—"
+
+
+def moment(started: str) -> str:
+    """Return a time of a record as people read it.
+
+    >>> moment("2026-01-02T03:04:05Z")
+    '2026-01-02 03:04:05 UTC'
+    """
+    return started.replace("T", " ").replace("Z", " UTC")

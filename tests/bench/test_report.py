@@ -1,59 +1,72 @@
 import base64
+import csv
 import hashlib
-import io
+import html
+import json
 import re
-import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import html5lib
 import pytest
-from PIL import Image
 
+from bench.board import Board
+from bench.breakdown import read_breakdown
 from bench.errors import MissingError
-from bench.leaderboard import read_boards
+from bench.leaderboard import read_boards, read_runs
+from bench.ranking import rank_records
 from bench.record import RunRecord
-from bench.report.gallery import THUMBNAIL, galleries, spread, thumbnail
-from bench.report.page import write_report
+from bench.report.page import leaderboard_page, write_report
+from bench.report.plots import MOST_VALUES, plot_data
+from bench.scoring.metrics import METRICS
 
 Finish = Callable[..., RunRecord]
 
 PHOTOS: dict[str, dict[str, float | None]] = {
-    "a/one": {"psnr": 20.0, "ssim": 0.9},
-    "a/two": {"psnr": 22.0, "ssim": 0.8},
-    "b three": {"psnr": 24.0, "ssim": 0.7},
+    "a/one": {"psnr": 20.123456789, "ssim": 0.9},
+    "a/two": {"psnr": 22.0, "ssim": 0.8123456789},
+    "b three": {"psnr": 24.0, "ssim": None},
 }
+HOSTILE = "<img src=x onerror=alert(1)> <!-- </script><script>alert(1)</script> \u202e\x1b[31m & \"'"
+NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 class Page(HTMLParser):
-    """Collect tags, and complain about those that are not closed."""
-
-    VOID = frozenset({"meta", "link", "img", "input", "br", "rect"})
+    """Collect tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
         self.feed(text)
         self.close()
-        assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def runs(out: Path) -> list[tuple[Path, RunRecord]]:
-    paths = sorted(out.glob("runs/*/*/record.json"))
-    return [(path.parent, RunRecord.model_validate_json(path.read_text())) for path in paths]
+def island(text: str) -> dict[str, Any]:
+    """Return what the plots are drawn from."""
+    (found,) = re.findall(r'<script type="application/json" id="scores-data">(.*?)</script>', text, re.DOTALL)
+    data: dict[str, Any] = json.loads(found)
+    return data
+
+
+def cells(line: str) -> list[str]:
+    """Return the cells of a line of a table as a reader sees them."""
+    return [
+        html.unescape(re.sub("<.*?>", "", cell)).strip() for cell in re.findall(r"<t[dh].*?</t[dh]>", line, re.DOTALL)
+    ]
+
+
+def table_of(text: str, section: str) -> list[list[str]]:
+    """Return the first table of a section, its heading first."""
+    table = text.partition(f'<section id="{section}"')[2].partition("<table")[2].partition("</table>")[0]
+    return [cells(line) for line in table.split("<tr")[1:]]
 
 
 @pytest.fixture
@@ -65,9 +78,45 @@ def report(tmp_path: Path, finish_run: Finish) -> str:
     return write_report(tmp_path).read_text(encoding="utf-8")
 
 
+def test_page_is_strict_html(report: str) -> None:
+    assert html5lib.HTMLParser(strict=True).parse(report) is not None
+
+
+def test_hostile_names_are_only_text(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {HOSTILE: {"psnr": 20.0, "ssim": 1.0}, "other": "error-decode"})
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    html5lib.HTMLParser(strict=True).parse(text)
+    page = Page(text)
+    assert not page.all("img")
+    assert len(page.all("script")) == text.count("<script") == text.count("</script>")
+    assert not re.search("[\x00-\x08\x1b\u202a-\u202e\u2066-\u2069]", text)
+    (name,) = island(text)["sets"][0]["pictures"]
+    assert name.startswith("<img src=x onerror=alert(1)> <!-- </script><script>alert(1)")
+    assert "\x1b" not in name
+
+
+@pytest.mark.parametrize("hostile", ["</script><script>alert(1)</script>", "<!--<script>", '"><b>', "\u202ex\x07"])
+def test_hostile_methods_and_datasets_are_only_text(tmp_path: Path, finish_run: Finish, hostile: str) -> None:
+    record = finish_run(tmp_path, PHOTOS)
+    path = next(tmp_path.glob("runs/*/*/record.json"))
+    path.write_text(record.model_copy(update={"method": hostile, "dataset": hostile, "detector": hostile}).to_json())
+    pages = [write_report(tmp_path).read_text(encoding="utf-8"), leaderboard_page(read_boards([tmp_path]))]
+    for text in pages:
+        html5lib.HTMLParser(strict=True).parse(text)
+        assert not Page(text).all("b")
+        assert not re.search("[\x07\u202e]", text)
+    assert [len(Page(text).all("script")) for text in pages] == [2, 1]
+
+
+def test_leaderboard_page_is_strict_html_with_and_without_boards(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    for boards in ([], read_boards([tmp_path])):
+        html5lib.HTMLParser(strict=True).parse(leaderboard_page(boards))
+
+
 def test_page_needs_nothing_from_outside(report: str) -> None:
     page = Page(report)
-    assert not re.search(r"https?://|url\(|@import", report)
+    assert not re.search(r"https?://|url\(|@import", report.replace(NAMESPACE, ""))
     assert all((tag.get("src") or "").startswith("data:image/webp;base64,") for tag in page.all("img"))
     assert all((tag.get("href") or "").startswith(("#", "data:,")) for tag in page.all("a") + page.all("link"))
 
@@ -82,38 +131,28 @@ def test_only_our_script_may_run(report: str) -> None:
     assert not [attributes for _, attributes in Page(report).tags if any(name.startswith("on") for name in attributes)]
 
 
-def test_pictures_stand_after_input_and_truth_with_the_best_first(report: str) -> None:
-    captions = re.findall(r"<figcaption>(.*?)</figcaption>", report, re.DOTALL)
-    plain = [" ".join(re.sub("<.*?>", "", caption).split()) for caption in captions]
-    assert plain[:4] == ["input", "truth", "instcolor-fusion · yolo 30.00", "gray 20.00"]
-    assert len(plain) == 4 * len(PHOTOS)
-    assert report.count('<figure class="best">') == len(PHOTOS)
-    assert len(Page(report).all("rect")) == 4 * len(PHOTOS)
-
-
-def test_thumbnails_are_small_pictures(report: str) -> None:
-    for tag in Page(report).all("img"):
-        content = base64.b64decode((tag["src"] or "").partition(",")[2])
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
-            assert max(picture.size) <= THUMBNAIL
-
-
 def test_every_picture_and_control_has_a_name(report: str) -> None:
     page = Page(report)
+    controls = [tag["id"] for tag in page.all("input") + page.all("select") if not tag.get("aria-label")]
     assert all(tag.get("alt") for tag in page.all("img"))
-    assert {tag["for"] for tag in page.all("label")} == {tag["id"] for tag in page.all("input")}
-    assert all(tag.get("tabindex") == "0" and tag.get("aria-label") for tag in page.all("div") if tag.get("role"))
+    assert len(controls) == len(set(controls))
+    assert set(controls) <= {tag["for"] for tag in page.all("label")}
+    assert all(
+        tag.get("tabindex") == "0" and tag.get("aria-label") for tag in page.all("div") if tag.get("role") == "region"
+    )
     targets = {tag["id"] for _, tag in page.tags if "id" in tag}
     assert {(tag["href"] or "")[1:] for tag in page.all("a")} <= targets
 
 
 def test_failures_are_told(report: str) -> None:
-    assert "1 pictures ended with an error" in report
-    assert re.search(
-        r"<td class=\"left\">a/two</td><td class=\"left\">error-memory</td><td class=\"left\">it broke", report
-    )
+    assert "1 picture ended with an error" in report
+    assert table_of(report, "failures")[1] == ["samples", "shaky--none--s0", "a/two", "error-memory", "it broke"]
     assert re.search(r"shaky <small>partial</small>", report)
+
+
+def test_without_failures_nothing_is_said_of_them(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    assert "#failures" not in write_report(tmp_path).read_text()
 
 
 def test_equal_runs_give_equal_bytes(tmp_path: Path, finish_run: Finish) -> None:
@@ -135,70 +174,126 @@ def test_without_a_run_there_is_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_hostile_picture_names_are_only_text(tmp_path: Path, finish_run: Finish) -> None:
-    key = "<img src=x onerror=alert(1)> </script> \u202e\x1b[31m & \"'"
-    finish_run(tmp_path, {key.replace("/", ""): {"psnr": 20.0, "ssim": 1.0}}, images=True)
-    text = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "<img src=x" not in text
-    assert text.count("</script>") == 1
-    assert "\x1b" not in text
-    assert "\u202e" not in text
-    Page(text)
+def test_plots_hold_what_the_tables_hold(report: str, tmp_path: Path) -> None:
+    data = island(report)
+    (found,) = data["sets"]
+    assert found["methods"] == ["instcolor-fusion · yolo", "gray", "shaky"]
+    assert found["notes"] == ["", "", "partial, 1 failed"]
+    for place, name in enumerate(["instcolor-fusion--yolo", "gray--none", "shaky--none"]):
+        for level in ("image", "instance"):
+            part = found["levels"][level]
+            with (tmp_path / f"runs/samples/{name}--s0/{level}s.csv").open() as file:
+                lines = {line["image"]: line for line in csv.DictReader(file)}
+            for metric, columns in part["scores"].items():
+                digits = METRICS[metric].decimals + 2
+                shown = dict(zip([found["pictures"][at] for at in part["pictures"]], columns[place], strict=True))
+                cells = {key: lines[key][metric] if key in lines else "" for key in shown}
+                assert shown == {key: round(float(cell), digits) if cell else None for key, cell in cells.items()}
+    assert found["levels"]["image"]["scores"]["psnr"][1] == [20.1235, 22.0, 24.0]
+    assert found["levels"]["instance"]["instances"] == [7, 7, 7]
 
 
-def test_a_name_that_climbs_out_shows_nothing(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "link.png").symlink_to(tmp_path / "secret.png")
-    assert thumbnail(tmp_path / "images", "../secret", ".png") is None
-    assert thumbnail(tmp_path / "images", "link", ".png") is None
+def test_plots_hold_the_groups_of_the_breakdown(report: str, tmp_path: Path) -> None:
+    groups = island(report)["sets"][0]["groups"]
+    assert list(groups) == ["category", "size", "instances"]
+    (known,) = read_breakdown(tmp_path / "runs/samples/gray--none--s0/breakdown.csv", "category")
+    psnr = known.scores["psnr"]
+    assert (groups["category"]["names"], groups["category"]["images"]) == (["dog"], [3])
+    assert groups["category"]["scores"]["psnr"][1] == [[round(end or 0, 4) for end in (psnr.mean, psnr.low, psnr.high)]]
 
 
-def test_a_broken_picture_leaves_a_gap(tmp_path: Path, finish_run: Finish) -> None:
-    finish_run(tmp_path, PHOTOS, images=True)
-    (tmp_path / "runs/samples/gray--none--s0/images/a/one.png").write_bytes(b"\x89PNG")
-    assert write_report(tmp_path).read_text().count('class="missing"') == 1
+def test_plots_hold_the_mean_over_seeds_of_what_all_have(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS, seed=0)
+    finish_run(tmp_path, {"a/one": {"psnr": 30.0, "ssim": 0.5}, "a/two": {"psnr": 20.0, "ssim": 0.5}}, seed=1)
+    (found,) = island(write_report(tmp_path).read_text())["sets"]
+    assert (found["methods"], found["pictures"]) == (["gray"], ["a/one", "a/two"])
+    assert found["levels"]["image"]["scores"]["psnr"] == [[round((20.123456789 + 30) / 2, 4), 21.0]]
 
 
-def test_pictures_are_spread_and_the_lowest_seed_is_shown(tmp_path: Path, finish_run: Finish) -> None:
-    many: dict[str, dict[str, float | None]] = {f"p{number:02}": {"psnr": 20.0} for number in range(25)}
-    for seed in (1, 0):
-        finish_run(tmp_path, many, seed=seed, images=True, metrics=("psnr",))
-    (gallery,) = galleries(tmp_path, runs(tmp_path))
-    assert gallery.total == 25
-    assert [picture.key for picture in gallery.pictures] == spread(sorted(many), 12)
-    assert gallery.pictures[0].key == "p00"
-    assert gallery.pictures[-1].key == "p24"
-    assert [figure.label for figure in gallery.pictures[0].figures] == ["input", "truth", "gray"]
+def test_tables_that_are_not_the_records_are_not_drawn(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    table = tmp_path / "runs/samples/gray--none--s0/images.csv"
+    table.write_text(table.read_text().replace("22.0", "99.0"))
+    (found,) = island(write_report(tmp_path).read_text())["sets"]
+    assert set(found["levels"]["image"]["scores"]["psnr"][0]) == {None}
+    assert found["levels"]["image"]["scores"]["ssim"] == [[0.9, 0.812346]]
 
 
-def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Finish) -> None:
-    means = {"low": 20.0, "twin-b": 25.0, "twin-a": 25.0, "high": 30.0}
-    for method, value in means.items():
-        finish_run(tmp_path, {"one": {"psnr": value, "ssim": 0.5}}, method=method, images=True)
-    finish_run(tmp_path, {"one": {"psnr": 90.0, "ssim": 0.5}}, method="lucky", partial=True, images=True)
-    finish_run(tmp_path, {"one": {"psnr": 1.0, "ssim": 0.5}}, method="alien", dataset="synthetic", images=True)
-    table = [entry.method for entry in read_boards([tmp_path], levels=["image"])[0].entries]
-    (picture,) = galleries(tmp_path, runs(tmp_path))[0].pictures
-    assert [figure.label for figure in picture.figures] == ["input", "truth", *table]
-    assert table == ["high", "twin-a", "twin-b", "low", "lucky"]
+def test_without_tables_there_are_no_plots(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    for table in tmp_path.glob("runs/*/*/*.csv"):
+        table.unlink()
+    text = write_report(tmp_path).read_text()
+    assert 'scores-data">' not in text
+    assert "#plots" not in text.partition("<script")[0]
 
 
-def test_two_names_of_one_run_are_both_shown(tmp_path: Path, finish_run: Finish) -> None:
-    finish_run(tmp_path, PHOTOS, images=True)
-    one = tmp_path / "runs/samples/gray--none--s0"
-    two = shutil.copytree(one, one.with_name("gray-two--none--s0")) / "record.json"
-    two.write_text(two.read_text().replace('"gray"', '"gray-two"'))
-    (picture, *_) = galleries(tmp_path, runs(tmp_path))[0].pictures
-    assert [figure.label for figure in picture.figures] == ["input", "truth", "gray", "gray-two"]
+def big_data(
+    out: Path, write_big_run: Callable[..., None], pictures: int, instances: int, methods: int
+) -> dict[str, Any]:
+    for number in range(methods):
+        write_big_run(out, f"method-{number}", pictures, instances, number / 2)
+    runs = read_runs([out])
+    return plot_data(runs, rank_records([record for _, record in runs]))
+
+
+def test_plots_of_many_pictures_stay_small(tmp_path: Path, write_big_run: Callable[..., None]) -> None:
+    """Three metrics of two methods at both levels: what 8 methods take is four times as much, and is cut there."""
+    data = big_data(tmp_path, write_big_run, 5000, 5000, 2)
+    levels = data["sets"][0]["levels"]
+    assert [len(level["pictures"]) for level in levels.values()] == [5000, 5000]
+    values = [json.dumps(level["scores"], separators=(",", ":")) for level in levels.values()]
+    bytes_per_value = max(map(len, values)) / (5000 * 2 * 3)
+    names = len(json.dumps(data, separators=(",", ":"))) - sum(map(len, values))
+    assert MOST_VALUES >= 5000 * 8 * 3
+    assert (5000 * 8 * 3 + MOST_VALUES) * bytes_per_value + 2 * names < 3.2e6
+
+
+def test_more_scores_than_a_page_bears_are_left_out_evenly(
+    tmp_path: Path, write_big_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.plots.MOST_VALUES", 60)
+    (found,) = big_data(tmp_path, write_big_run, 100, 9, 2)["sets"]
+    image = found["levels"]["image"]
+    assert image["total"] == 100
+    names = [found["pictures"][place] for place in image["pictures"]]
+    assert names == [f"val2017/{place:012}" for place in (0, 11, 22, 33, 44, 55, 66, 77, 88, 99)]
+    assert len(found["levels"]["instance"]["pictures"]) == 9
+
+
+def test_bars_offer_what_tells_rows_apart(report: str) -> None:
+    page = html5lib.parse(report, namespaceHTMLElements=False)
+    bar = next(form for form in page.iter("form") if form.get("id") == "boards-filters")
+    options = {each.get("name"): [option.get("value") for option in each.iter("option")] for each in bar.iter("select")}
+    assert options == {"level": ["", "whole images", "instances"], "detector": ["", "yolo", "none"]}
+    assert [box.get("name") for box in bar.iter("input")][:2] == ["text", "ranked"]
+    levels = {table.get("data-level") for table in page.iter("table") if table.get("data-level")}
+    assert levels == {"whole images", "instances"}
+
+
+def test_costs_stand_behind_the_scores(report: str) -> None:
+    heading, first, *_ = table_of(report, "leaderboards")
+    line = dict(zip(heading, first, strict=True))
+    assert (line["images/s"], line["parameters [M]"]) == ("1.50", "34.19")
+    assert "GMACs" not in line
+
+
+def test_second_best_is_underlined(report: str) -> None:
+    assert '<td data-column="psnr" data-value="30.0" class="best"><strong>30.00</strong>' in report
+    assert re.search(r'<td data-column="psnr" data-value="[\d.]+" class="second"><u>22.04</u>', report)
+
+
+def test_what_holds_for_all_tables_is_said_once(report: str) -> None:
+    assert report.count("Ranked by PSNR.") == 1
+    assert report.count("n: images in the mean.") == 1
 
 
 def test_dates_are_whole_and_parameters_short(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path, PHOTOS)
     text = write_report(tmp_path).read_text()
-    assert "<dd><time>2026-01-02T03:04:05Z</time></dd>" in text
+    assert '<dd><time datetime="2026-01-02T03:04:05Z">2026-01-02 03:04:05 UTC</time></dd>' in text
     assert "time { white-space: nowrap; }" in text
-    assert '<td data-value="34187027">34.19</td>' in text
+    assert '<td data-column="parameters" data-value="34187027">34.19</td>' in text
 
 
 def test_grey_predictions_are_counted_but_not_by_old_records(tmp_path: Path, finish_run: Finish) -> None:
@@ -210,12 +305,14 @@ def test_grey_predictions_are_counted_but_not_by_old_records(tmp_path: Path, fin
     finish_run(tmp_path, PHOTOS, method="old")
     path = tmp_path / "runs/samples/old--none--s0/record.json"
     path.write_text(re.sub(r',\s*"gray_prediction": 0', "", path.read_text()))
-    table = write_report(tmp_path).read_text().partition('<section id="runs">')[2].partition("</table>")[0]
-    place = re.findall(r"<button[^>]*>(.*?)</button>", table).index("grey predictions")
-    lines = [
-        re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", line) for line in table.partition("<tbody>")[2].split("</tr>")[:2]
-    ]
-    assert [line[place] for line in lines] == ["2", "—"]
+    heading, *lines = table_of(write_report(tmp_path).read_text(), "runs")
+    assert [line[heading.index("grey predictions")] for line in lines] == ["2", "—"]
+
+
+def test_columns_of_nothing_are_left_out(report: str) -> None:
+    heading, *_ = table_of(report, "runs")
+    assert "failed" in heading
+    assert not {"crowds", "too small", "grey truth", "GMACs"} & set(heading)
 
 
 def test_a_small_screen_has_the_detector_below_the_method(report: str) -> None:
@@ -227,5 +324,11 @@ def test_a_small_screen_has_the_detector_below_the_method(report: str) -> None:
 
 
 def test_scores_stand_beside_both_ends_of_their_interval(report: str) -> None:
-    assert '22.00 <small class="spread">[20.00, 24.00]</small>' in report
+    assert '<u>22.04</u> <small class="spread">[20.12, 24.00]</small>' in report
     assert "±" not in report
+
+
+def test_a_page_of_boards_alone_has_no_island(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    boards: list[Board] = read_boards([tmp_path])
+    assert 'scores-data">' not in leaderboard_page(boards)

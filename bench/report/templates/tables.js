@@ -1,20 +1,87 @@
 "use strict";
-for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => {
+{
+  // Sorting: by the button in the head of a column; what is missing stays below.
+  const valueIn = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+
+  const compare = (left, right, up) => {
+    if (left === "" || right === "") return (left === "") - (right === "");
+    const order = isNaN(left) || isNaN(right) ? left.localeCompare(right) : left - right;
+    return up ? order : -order;
+  };
+
+  const makeSortable = (table) => {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
-      const body = table.tBodies[0];
-      const rows = [...body.rows].sort((a, b) => {
-        const [left, right] = [value(a), value(b)];
-        if (left === "" || right === "") return (left === "") - (right === "");
-        const order = isNaN(left) || isNaN(right) ? left.localeCompare(right) : left - right;
-        return up ? order : -order;
-      });
-      body.append(...rows);
-    });
+      const rows = [...table.tBodies[0].rows];
+      rows.sort((a, b) => compare(valueIn(a, column), valueIn(b, column), up));
+      table.tBodies[0].append(...rows);
+    }));
+  };
+
+  // Filtering: a row is shown if it fits every choice of the bar above it. Rows and tables carry what they are of.
+  const fits = (row, choices) => choices.every(([name, wanted]) => {
+    if (name === "text") {
+      const names = [...row.querySelectorAll(".left")].map((cell) => cell.textContent.toLowerCase()).join(" ");
+      return wanted.toLowerCase().split(/\s+/).every((word) => names.includes(word));
+    }
+    if (name === "ranked") return !row.matches(".unranked");
+    return row.closest(`[data-${name}]`)?.dataset[name] === wanted;
   });
+
+  const applyFilters = (bar, tables) => {
+    const choices = [...new FormData(bar)].filter(([name, value]) => name !== "column" && value.trim() !== "");
+    let shown = 0;
+    let all = 0;
+    for (const table of tables) {
+      const rows = [...table.querySelectorAll("tbody tr")];
+      rows.forEach((row) => { row.hidden = !fits(row, choices); });
+      const left = rows.filter((row) => !row.hidden).length;
+      table.hidden = left === 0;
+      shown += left;
+      all += rows.length;
+    }
+    bar.querySelector("output").textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
+    bar.classList.toggle("active", shown < all);
+  };
+
+  const applyColumns = (bar, tables) => {
+    for (const box of bar.querySelectorAll('input[name="column"]')) {
+      for (const table of tables) {
+        for (const cell of table.querySelectorAll(`[data-column="${box.value}"]`)) cell.hidden = !box.checked;
+      }
+    }
+  };
+
+  const makeFilterable = (room) => {
+    const bar = room.querySelector("form.filters");
+    const tables = [...room.querySelectorAll(".table")];
+    const apply = () => { applyFilters(bar, tables); applyColumns(bar, tables); };
+    bar.addEventListener("input", apply);
+    bar.addEventListener("reset", () => setTimeout(apply));
+    bar.addEventListener("submit", (event) => event.preventDefault());
+    bar.hidden = false;
+    apply();
+  };
+
+  // The list of contents tells where the reader is.
+  const followReader = (contents) => {
+    const links = new Map([...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
+    const near = new Set();
+    const observer = new IntersectionObserver((changes) => {
+      for (const change of changes) near[change.isIntersecting ? "add" : "delete"](change.target.id);
+      const first = [...links.keys()].find((id) => near.has(id));
+      for (const [id, link] of links) {
+        if (id === first) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    }, { rootMargin: "-20% 0px -60% 0px" });
+    for (const id of links.keys()) if (document.getElementById(id)) observer.observe(document.getElementById(id));
+  };
+
+  document.querySelectorAll("table.sortable").forEach(makeSortable);
+  document.querySelectorAll(".filtered").forEach(makeFilterable);
+  document.querySelectorAll("nav.contents").forEach(followReader);
 }

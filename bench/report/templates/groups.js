@@ -1,0 +1,110 @@
+// Means with their intervals: by category, size and number of instances, and over the errors of detectors.
+const groups = (() => {
+  const { html, svg, lookOf, markAt, round, scaleOf, domainOf, canvas, axisX, axisY, pathOf, tableBelow, tipOf } = drawing;
+  const FIRST = 10;
+  const LANE = 9;
+
+  const inBrackets = (view, [mean, low, high]) => `${view.format(mean)}${low === null ? "" : ` [${view.format(low)}, ${view.format(high)}]`}`;
+
+  // Bars span the interval, marks are means: an axis that need not begin at zero shows what differs.
+  const drawRow = (plot, row, x, y, lines) => {
+    lines.forEach(({ series, ends }, lane) => {
+      const look = lookOf(series.number);
+      const [mean, low, high] = ends;
+      const place = y + LANE * (lane + 0.5);
+      if (low !== null) {
+        plot.append(svg("rect", { x: round(x(low)), y: place - 3, width: Math.max(1, round(x(high) - x(low))), height: 6, rx: 3, class: `interval ${look.tint}` }));
+      }
+      plot.append(markAt(look, x(mean), place, { transform: `translate(${round(x(mean))} ${place}) scale(0.85)` }));
+    });
+  };
+
+  const bars = (sheet, view, group) => {
+    const room = sheet.querySelector(".canvas");
+    const found = view.groups[group];
+    const scores = found.scores[view.metric.id];
+    const order = found.names.map((_, place) => place).filter((place) => scores.some((line) => line[place]));
+    if (group === "category") order.sort((a, b) => found.instances[b] - found.instances[a] || a - b);
+    const all = sheet.querySelector("button.more");
+    const whole = all.getAttribute("aria-pressed") === "true";
+    const shown = whole ? order : order.slice(0, FIRST);
+    all.hidden = order.length <= FIRST;
+    all.textContent = whole ? `only the ${FIRST} most frequent` : `all ${order.length}`;
+    const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+    const count = (place) => group === "instances" ? plural(found.images[place], "image") : plural(found.instances[place], "instance");
+    const linesOf = (place) => view.series.map((series) => ({ series, ends: scores[series.place][place] })).filter(({ ends }) => ends);
+    const wide = room.clientWidth > 460;
+    const [width, top, left] = [room.clientWidth, 4, wide ? 112 : 2];
+    const heights = shown.map((place) => Math.max(LANE * linesOf(place).length, wide ? 34 : 0) + (wide ? 12 : 30));
+    const bottom = top + heights.reduce((sum, height) => sum + height, 0);
+    const values = shown.flatMap((place) => linesOf(place).flatMap(({ ends }) => ends)).filter((end) => end !== null);
+    const x = scaleOf(...domainOf(values, 0.04), left, width - 10);
+    const plot = canvas(width, bottom + 40, `${view.metric.name} by ${group}`);
+    axisX(plot, x, top, bottom, view.axis);
+    let y = top;
+    const strips = [];
+    shown.forEach((place, index) => {
+      if (index) plot.append(svg("path", { d: `M0,${y}H${width}`, class: "rule" }));
+      const name = svg("text", { x: 2, y: y + 18, class: "name" }, group === "instances" ? `${found.names[place]} per image` : found.names[place]);
+      const number = wide ? svg("text", { x: 2, y: y + 34, class: "tick" }, count(place)) : svg("text", { x: width - 10, y: y + 18, class: "tick end" }, count(place));
+      plot.append(name, number);
+      drawRow(plot, found, x, y + (wide ? 6 : 25), linesOf(place));
+      strips.push({ place, from: y, to: (y += heights[index]) });
+    });
+    room.replaceChildren(plot);
+    const tip = tipOf(room);
+    room.onpointermove = (event) => {
+      const [left, height] = [event.clientX, event.clientY].map((at, k) => at - plot.getBoundingClientRect()[k ? "top" : "left"]);
+      const strip = strips.find(({ from, to }) => height >= from && height < to);
+      if (!strip) { tip.hide(); return; }
+      tip.show(left, height, [found.names[strip.place], ...linesOf(strip.place).map(({ series, ends }) => [drawing.swatch(series.number), ` ${inBrackets(view, ends)} ${series.label}`])]);
+    };
+    room.onpointerleave = tip.hide;
+    tableBelow(sheet, () => [
+      [group === "instances" ? "instances per image" : group, "images", "instances", ...view.series.map((series) => series.label)],
+      ...order.map((place) => [
+        found.names[place], `${found.images[place]}`, `${found.instances[place]}`,
+        ...view.series.map((series) => scores[series.place][place] ? inBrackets(view, scores[series.place][place]) : "—"),
+      ]),
+    ]);
+  };
+
+  const FACETS = { drop: "Boxes left out", jitter: "Boxes moved", duplicate: "Boxes doubled", add: "Boxes added" };
+
+  // `numberOf` tells the look of a series by its label, and is negative for one that is not shown.
+  const drawError = (view, curves, numberOf, width) => {
+    const [height, top, left] = [300, 30, 46];
+    const lines = curves.series.filter(({ label }) => numberOf(label) >= 0).map((series) => ({ ...series, look: lookOf(numberOf(series.label)) }));
+    const values = lines.flatMap(({ points }) => points.flatMap(([, mean, low, high]) => [mean, low ?? mean, high ?? mean]));
+    const x = scaleOf(...domainOf(lines.flatMap(({ points }) => points.map(([at]) => at)), 0.02), left, width - 10);
+    const y = scaleOf(...domainOf(values, 0.05), height - 42, top);
+    const plot = canvas(width, height, `${view.metric.name} over ${curves.title}`);
+    axisX(plot, x, top, height - 42, curves.title);
+    axisY(plot, y, left, width - 10, view.axis);
+    for (const { points, look } of lines) {
+      const ends = points.filter(([, , low]) => low !== null);
+      const band = [...ends.map(([at, , low]) => [x(at), y(low)]), ...ends.map(([at, , , high]) => [x(at), y(high)]).reverse()];
+      if (ends.length > 1) plot.append(svg("path", { d: `${pathOf(band)}Z`, class: `band ${look.tint}` }));
+    }
+    for (const { points, look, kind } of lines) {
+      plot.append(svg("path", { d: pathOf(points.map(([at, mean]) => [x(at), y(mean)])), class: `curve ${kind} ${look.tint}`, "stroke-dasharray": look.dash || undefined }));
+      if (kind !== "reference") plot.append(...points.map(([at, mean]) => markAt(look, x(at), y(mean), { class: `mark ringed ${look.tint}` })));
+    }
+    return plot;
+  };
+
+  const errors = (sheet, view, numberOf) => {
+    const room = sheet.querySelector(".canvas");
+    const across = room.clientWidth > 720 && view.errors.length > 1 ? 2 : 1;
+    const width = Math.floor((room.clientWidth - 24 * (across - 1)) / across);
+    room.replaceChildren(...view.errors.map((curves) =>
+      html("div", { class: "facet" }, html("h4", {}, FACETS[curves.error]), drawError(view, curves, numberOf, width))));
+    tableBelow(sheet, () => [
+      ["method", "error", "size", view.axis],
+      ...view.errors.flatMap((curves) => curves.series.flatMap((series) =>
+        series.points.map(([at, ...ends]) => [series.label, curves.title, `${at}`, inBrackets(view, ends)]))),
+    ]);
+  };
+
+  return Object.freeze({ bars, errors });
+})();
