@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from bench.box_errors import Perturbation
 from bench.breakdown import breakdown_csv
 from bench.errors import UsageError
 from bench.files import path_below
@@ -18,7 +19,7 @@ from bench.rows import Row, RowError, images_csv, instances_csv, scan_rows
 from bench.scoring.metrics import METRICS, Level, metrics_at, row_columns
 from bench.status import PlannedRun
 from bench.submission import DETECTOR, SEED
-from bench.suite import Suite, parse_suite
+from bench.suite import DetectorChoice, Suite, parse_suite
 from datamodules.protocol import PROTOCOLS
 
 TOLERANCE = 1e-9
@@ -190,7 +191,16 @@ def _said_by_suite(run: Run, suite: Suite, record: RunRecord) -> dict[str, objec
         "precision": suite.precision,
         "untrained": method.untrained,
         "partial": suite.limit is not None or record.counts.images < total,
+        "perturbation": _said_errors(detector, record),
     }
+
+
+def _said_errors(detector: DetectorChoice, record: RunRecord) -> Perturbation | None:
+    """Return what a record should say of errors that were made to its boxes."""
+    if not detector.kinds:
+        return None
+    boxes = record.perturbation.boxes if record.perturbation else ""
+    return Perturbation(detector=detector.id, boxes=boxes, **detector.errors.model_dump())
 
 
 def _said_by_score(run: Run) -> dict[str, object]:

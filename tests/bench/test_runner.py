@@ -184,6 +184,34 @@ def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_p
     }
 
 
+@pytest.mark.slow
+def test_errors_of_a_detector_reach_the_method_and_the_record(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORBENCH_WEIGHTS", str(weights.parent))
+    errors = [{"id": "annotations", "max_boxes": 2, kind: [size]} for kind, size in (("drop", 1), ("add", 5))]
+    methods = [{"id": name, "weights": str(weights)} for name in ("instcolor-full", "instcolor-fusion")]
+    scenes = [{"id": "synthetic", "count": 2, "size": 128}]
+    fields: dict[str, Any] = {"methods": methods, "datasets": scenes, "metrics": ["psnr"], "batch_size": 2}
+    exact = {"id": "annotations", "max_boxes": 2}
+    assert run(suite(**fields, detectors=[exact, *errors]), options(tmp_path / "out")) == 0
+    found = {path.parent.name: path.parent for path in tmp_path.rglob("record.json")}
+    records = {name: RunRecord.model_validate_json((path / "record.json").read_bytes()) for name, path in found.items()}
+    plain, dropped, added = (records[f"instcolor-fusion--annotations{end}--s0"] for end in ("", "-drop1", "-add5"))
+    assert len({record.run_id for record in records.values()}) == 4
+    assert plain.perturbation is None
+    assert dropped.perturbation is not None
+    assert (dropped.perturbation.drop, dropped.perturbation.boxes) == (1, plain.digests.boxes)
+    assert [record.detector_error and record.detector_error.boxes for record in (plain, dropped, added)] == [2, 0, 7]
+    assert dropped.image == records["instcolor-full--none--s0"].image, "without a box a fusion is its full network"
+    rows = (found["instcolor-fusion--annotations-add5--s0"] / "rows.rank0.jsonl").read_text().splitlines()
+    assert [json.loads(row)["n_boxes"] for row in rows] == [7, 7]
+    repeated, folder = load_suite(str(found["instcolor-fusion--annotations-add5--s0"] / "config.yaml"))
+    assert run(repeated, options(tmp_path / "again", places=Places(folder))) == 0
+    path = "runs/synthetic/instcolor-fusion--annotations-add5--s0/images.csv"
+    assert (tmp_path / "again" / path).read_bytes() == (tmp_path / "out" / path).read_bytes()
+
+
 def test_a_second_run_in_the_same_folder_is_kept_out(tmp_path: Path) -> None:
     with Lock(tmp_path / ".run.lock", "it"), pytest.raises(CommandError, match=r"writes .*; wait until it has ended"):
         run(suite(), options(tmp_path))

@@ -247,6 +247,10 @@ def test_a_broken_row_is_named_with_its_line(out: Path) -> None:
         (lambda r: r.update(precision="bf16"), "record.json: precision, by config.yaml"),
         (lambda r: r.update(schema=2), "record.json: schema"),
         (lambda r: r["digests"].update(settings="0" * 64), "record.json: digests settings, by config.yaml"),
+        (
+            lambda r: r.update(perturbation={"detector": "annotations", "boxes": "b", "drop": 0.5}),
+            "record.json: perturbation, by config.yaml: found",
+        ),
         (lambda r: r.update(surplus=True), "record.json: content"),
     ],
 )
