@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import AsJson, Devices, Precision, print_json
+from bench.errors import CommandError
 
 
 def list_(
@@ -45,6 +46,25 @@ def speed(
         print_json(measured)
     else:
         print_speed(measured)
+
+
+def check(
+    method: Annotated[str, typer.Argument(help="A method's id.")],
+    weights: Annotated[str | None, typer.Option(help="Folder of weights; random ones if left out.")] = None,
+) -> None:
+    """Try a method on a few made pictures before a long run: its answers, their range, what it does to its input."""
+    from bench.catalog import known, methods
+
+    known("method", method, methods())
+    from bench.method_check import check_named, lines
+
+    checks = check_named(method, weights)
+    for line in lines(checks):
+        typer.echo(line)
+    failed = sum(each.passed is False for each in checks)
+    if failed:
+        held = "1 check does" if failed == 1 else f"{failed} checks do"
+        raise CommandError(f"{held} not hold for {method}: correct what is marked FAILED, and check again")
 
 
 def doctor(as_json: AsJson = False) -> None:
