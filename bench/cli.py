@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "speed": machine.speed,
         },
     }
+            "check": machine.check,
 )
 """All commands but those of Lightning, by the heading that they stand under in the help."""
 
