@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "report": results.report,
             "study": study.study,
             "verify": results.verify,
+            "replay": results.replay,
         },
         "Photos": {
             "colorize": pictures.colorize,

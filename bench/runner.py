@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from bench.dashboards.sending import Sending
 from bench.device import device_name
 from bench.errors import CommandError
 from bench.execute import Effort
@@ -20,7 +21,6 @@ from bench.rows import Row, await_writers, read_rows
 from bench.scoring.sets import score_set
 from bench.status import PlannedRun
 from bench.suite import Suite
-from bench.tracking import log_record
 from bench.work import Work, do_work
 from bench.workers import GaveUpError, Task, execute_in_processes
 from datamodules.protocol import PROTOCOLS
@@ -46,7 +46,8 @@ def run(suite: Suite, options: Options) -> int:
         if options.save_images:
             for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
                 save_pictures(tree, suite, options.out / "pictures" / name)
-        failed, left = _execute_all(suite, jobs, options)
+        with Sending(options.loggers, options.out) as dashboards:
+            failed, left = _execute_all(suite, jobs, options, dashboards)
         write_leaderboards(options.out)
         write_report(options.out)
     if left:
@@ -54,7 +55,9 @@ def run(suite: Suite, options: Options) -> int:
     return failed
 
 
-def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> tuple[int, list[GaveUpError]]:
+def _execute_all(
+    suite: Suite, jobs: Sequence[Job], options: Options, dashboards: Sending
+) -> tuple[int, list[GaveUpError]]:
     """Compute what is missing and finish each run; several processes get all runs at once, but for `--strict`.
 
     Returns:
@@ -71,7 +74,9 @@ def _execute_all(suite: Suite, jobs: Sequence[Job], options: Options) -> tuple[i
             if isinstance(result, GaveUpError):
                 left.append(result)
             else:
-                failed += finish(suite, job, options, began, result)
+                record = finish(suite, job, options, began, result)
+                dashboards.send(job.request.folder, record)
+                failed += record.counts.failed
         if (failed or left) and options.strict:
             say(f"{together[-1].request.title}: a picture failed, and --strict ends the run here")
             break
@@ -113,8 +118,8 @@ def _finished(job: Job) -> Iterable[str]:
     return rows
 
 
-def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: Effort) -> int:
-    """Write the tables and the record of a run whose rows are there; return how many pictures failed."""
+def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: Effort) -> RunRecord:
+    """Write the tables and the record of a run whose rows are there."""
     request = job.request
 
     def describe(rows: Mapping[str, Row]) -> RunRecord:
@@ -145,9 +150,7 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             detector_error=None if job.boxes is None else job.boxes.error,
         )
 
-    record = write_results(request.folder, request.run_id, request.metrics, describe)
-    log_record(record, options.loggers, options.out)
-    return record.counts.failed
+    return write_results(request.folder, request.run_id, request.metrics, describe)
 
 
 def _planned(job: Job) -> PlannedRun:

@@ -1,16 +1,13 @@
-"""Dashboards: wandb, TensorBoard and MLflow as views of a run. The only file that imports wandb.
+"""Loggers of trainings: curves as CSV files, and wandb, TensorBoard and MLflow through Lightning's own loggers.
 
-The truth is the run's own rows and its record. A dashboard that fails is reported once, and the run goes on without it.
+A dashboard that fails is reported once, and the training goes on without it.
 """
 
-import netrc
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from uuid import uuid4
 
 import numpy as np
 from PIL import Image
@@ -18,61 +15,20 @@ from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from bench import catalog
-from bench.record import RunRecord
-
-PROJECT = "colorbench"
-LONGEST_NAME = 100
-INIT_SECONDS = 30
-
-
-def slug(name: str) -> str:
-    """Return a name that is safe as a folder's, for loggers that join it to a path.
-
-    >>> slug("samples--gray--none--s0"), slug("../../x y")
-    ('samples--gray--none--s0', 'x-y')
-    """
-    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "run"
-    if len(clean) <= LONGEST_NAME:
-        return clean
-    return f"{clean[: LONGEST_NAME - 9]}-{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def logged_in() -> bool:
-    """Whether this user has a key for wandb, in the environment or in the netrc file."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
-    given = os.environ.get("NETRC")
-    for path in [Path(given)] if given else [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]:
-        try:
-            if netrc.netrc(path).authenticators(host) is not None:
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
+from bench.dashboards.content import slug
+from bench.dashboards.mlflow import ID, find_run, prepare_mlflow
+from bench.dashboards.sending import PROJECT, reason
+from bench.dashboards.wandb import quiet_settings
+from bench.files import atomic_write
+from bench.processes import is_first_process
 
 
 def _wandb(folder: Path, run: str, identity: str | None) -> WandbLogger:
     """Build the wandb logger: offline unless the user is logged in, and silent about machine, user and code."""
-    import wandb
-
     folder.mkdir(parents=True, exist_ok=True)
-    settings = wandb.Settings(
-        mode=os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline"),  # type: ignore[arg-type]
-        reinit="create_new",
-        init_timeout=INIT_SECONDS,
-        console="off",
-        silent=True,
-        host="",
-        save_code=False,
-        disable_git=True,
-        x_disable_meta=True,
-        x_disable_stats=True,
-        x_disable_machine_info=True,
-        x_save_requirements=False,
-    )
     project = os.environ.get("WANDB_PROJECT") or PROJECT
-    logger = WandbLogger(name=run, save_dir=folder, project=project, id=identity, settings=settings)
+    more = {"resume": "allow"} if identity else {}
+    logger = WandbLogger(name=run, save_dir=folder, project=project, id=identity, settings=quiet_settings(**more))
     logger._wandb_init.pop("anonymous", None)  # wandb warns of it even where it is None
     return logger
 
@@ -84,18 +40,20 @@ def _tensorboard(folder: Path, run: str, identity: str | None) -> TensorBoardLog
 
 def _mlflow(folder: Path, run: str, identity: str | None) -> MLFlowLogger:
     """Build the MLflow logger: a local SQLite file unless `MLFLOW_TRACKING_URI` names a server."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    prepare_mlflow()
     server = os.environ.get("MLFLOW_TRACKING_URI")
     store = (folder / "mlflow").absolute()
     if not server:
         store.mkdir(parents=True, exist_ok=True)
+    uri = server or f"sqlite:///{store}/mlflow.db"
     return MLFlowLogger(
         experiment_name=PROJECT,
         run_name=run,
-        tracking_uri=server or f"sqlite:///{store}/mlflow.db",
+        tracking_uri=uri,
         artifact_location=None if server else (store / "artifacts").as_uri(),
         # without these two, MLflow writes the user's name and the path of the program
-        tags={"mlflow.user": PROJECT, "mlflow.source.name": PROJECT} | ({"run_id": identity} if identity else {}),
+        tags={"mlflow.user": PROJECT, "mlflow.source.name": PROJECT} | ({ID: identity} if identity else {}),
+        run_id=find_run(uri, PROJECT, identity) if identity else None,
     )
 
 
@@ -159,8 +117,8 @@ class Dashboard(Logger):
             action(self._logger)
         except Exception as error:
             self.failed = True
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            rank_zero_warn(f"{self.kind} takes nothing more ({reason[0]}); the run goes on, its own files are complete")
+            told = f"{self.kind} takes nothing more ({reason(error)})"
+            rank_zero_warn(f"{told}; the training goes on, its own files are complete")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send numbers."""
@@ -173,10 +131,6 @@ class Dashboard(Logger):
     def log_picture(self, tag: str, picture: Image.Image, step: int) -> None:
         """Send a picture."""
         self._attempt(lambda logger: send_picture(logger, tag, picture, step))
-
-    def log_summary(self, facts: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-        """Send what a finished run came to."""
-        self._attempt(lambda logger: _send_summary(logger, facts, scores))
 
     def save(self) -> None:
         """Write what is kept back."""
@@ -215,14 +169,6 @@ def save_picture(folder: Path, tag: str, picture: Image.Image, step: int) -> Pat
     return path
 
 
-def _send_summary(logger: Logger, facts: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-    logger.log_hyperparams(dict(facts))
-    if isinstance(logger, WandbLogger):
-        logger.experiment.summary.update(dict(scores))
-    else:
-        logger.log_metrics(dict(scores), step=0)
-
-
 def _close(logger: Logger, status: str) -> None:
     logger.finalize(status)
     if isinstance(logger, WandbLogger):
@@ -244,44 +190,15 @@ def training_loggers(names: Sequence[str], out: Path, run: str) -> list[Logger]:
         catalog.known("logger", name, (*DASHBOARDS, "none"))
     if list(names) == ["none"]:
         return []
-    dashboards = [Dashboard(name, out, run) for name in dict.fromkeys(names) if name in BUILDERS]
+    chosen = [name for name in dict.fromkeys(names) if name in BUILDERS]
+    identity = kept_identity(out, run) if chosen and is_first_process() else None
+    dashboards = [Dashboard(name, out, run, identity) for name in chosen]
     return [CSVLogger(out / "csv", name=slug(run)), *dashboards]
 
 
-@rank_zero_only
-def log_record(record: RunRecord, names: Sequence[str], out: Path) -> None:
-    """Send the scores of a finished run, as `image/psnr`, `instance/psnr` and so on, to each dashboard named.
-
-    Args:
-        record: of the run.
-        names: of `--logger`.
-        out: output folder of the comparison; local files go to its `logs`.
-    """
-    run = f"{record.dataset}--{record.method}--{record.detector}--s{record.seed}"
-    for name in dict.fromkeys(names):
-        if name in BUILDERS:
-            dashboard = Dashboard(name, out / "logs", run, record.run_id[:32])
-            dashboard.log_summary(record_facts(record), record_scores(record))
-            dashboard.finalize("success")
-
-
-def record_scores(record: RunRecord) -> dict[str, float]:
-    """Return the numbers of a record by dashboard name; those that it has not are absent."""
-    levels = {"image": record.image, "instance": record.instance}
-    scores = {
-        f"{level}/{metric}": score.mean
-        for level, metrics in levels.items()
-        for metric, score in metrics.items()
-        if score.mean is not None
-    }
-    scores |= {f"counts/{key}": float(value) for key, value in record.counts.model_dump(exclude_none=True).items()}
-    if record.images_per_second is not None:
-        scores["speed/images_per_second"] = record.images_per_second
-    return scores
-
-
-def record_facts(record: RunRecord) -> dict[str, Any]:
-    """Return what names a run in a dashboard, and what its numbers depend on."""
-    names = ("suite", "method", "detector", "dataset", "protocol", "seed")
-    facts = {name: getattr(record, name) for name in (*names, "run_id", "partial", "untrained", "device", "precision")}
-    return facts | {f"digest_{key}": value for key, value in record.digests.model_dump(exclude_none=True).items()}
+def kept_identity(out: Path, run: str) -> str:
+    """Return the id of a training in its dashboards, drawn at its first start and kept for those that resume it."""
+    path = out / f"{slug(run)}.id"
+    if not path.is_file():
+        atomic_write(path, f"{uuid4().hex}\n")
+    return path.read_text(encoding="ascii").strip()

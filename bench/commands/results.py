@@ -12,6 +12,7 @@ from bench.commands.options import (
     give,
     print_json,
 )
+from bench.terminal import visible_lines
 
 
 class Format(StrEnum):
@@ -22,6 +23,14 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     html = "html"
+
+
+class Dashboard(StrEnum):
+    """Where finished runs can be sent."""
+
+    wandb = "wandb"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
 
 
 class Parts(StrEnum):
@@ -123,3 +132,22 @@ def report(
     from bench.report.page import write_report
 
     typer.echo(str(write_report(folder, out)))
+
+
+def replay(
+    folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
+    to: Annotated[list[Dashboard], typer.Option("--to", help="Dashboard; may be repeated.")],
+    project: Annotated[
+        str | None, typer.Option(help="wandb's project and MLflow's experiment; colorbench if left out.")
+    ] = None,
+) -> None:
+    """Send finished runs to dashboards; twice is the same as once.
+
+    wandb gets them offline, into the folder's `logs`, unless you are logged in or WANDB_MODE says otherwise; MLflow
+    too, unless MLFLOW_TRACKING_URI names a server. TensorBoard has nothing but files.
+    """
+    from bench.dashboards.sending import PROJECT
+    from bench.dashboards.sending import replay as replay_runs
+
+    for line in replay_runs(folders, [each.value for each in to], project or PROJECT):
+        typer.echo(visible_lines(line))

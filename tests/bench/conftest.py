@@ -128,6 +128,16 @@ def _save_images(out: Path, folder: Path, dataset: str, keys: Mapping[str, objec
 
 
 @pytest.fixture
+def no_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep keys, servers and settings of the machine away from what writes to dashboards."""
+    for name in [name for name in os.environ if name.startswith(("WANDB", "MLFLOW"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
+
+
+@pytest.fixture
 def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
     """Return a function that does some work in a forked child and returns its number; what still runs is killed.
 

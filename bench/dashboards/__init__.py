@@ -1,0 +1,1 @@
+"""Dashboards: wandb, TensorBoard and MLflow as views of finished runs, sent as they finish or replayed later."""
