@@ -1,17 +1,27 @@
-"""Truth and grey pictures of a dataset at the protocol's size, beside which a report shows the predictions."""
+"""Pictures of a dataset at the protocol's size, beside which a report shows the predictions, and whose they are."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from bench.build import build_data
 from bench.catalog import Tree
+from bench.credits import write_credits
 from bench.files import path_below, writing
 from bench.progress import progress
 from bench.suite import Suite
 from datamodules.images import ImageError
 from datamodules.protocol import PROTOCOLS
+from datamodules.sources.coco import CocoSource
+from datamodules.types import Failure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.scoring.folders import FolderRequest
 
 
 def gray_of(picture: Image.Image) -> Image.Image:
@@ -27,20 +37,61 @@ def gray_of(picture: Image.Image) -> Image.Image:
 
 
 def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
-    """Write `<key>.truth.png` and `<key>.gray.png` of every picture that can be read; those that stand are kept."""
+    """Write `<key>.truth.png` and `<key>.gray.png` of every picture that can be read; those that stand are kept.
+
+    The licences of photos that a COCO file lists are written beside them.
+    """
     source = build_data(tree, protocol=suite.protocol).source("test")
     photos = source.photos[: suite.limit] if source is not None else ()
+    if isinstance(source, CocoSource):
+        write_credits(folder, source.instances, [photo.key for photo in photos])
     with progress("truth pictures", len(photos)) as advance:
         for photo in photos:
             advance()
-            path = path_below(folder, photo.key, ".truth.png")
-            if source is None or path.is_file():
+            if source is None or path_below(folder, photo.key, ".truth.png").is_file():
                 continue
             try:
                 picture = PROTOCOLS[suite.protocol].apply(Image.fromarray(source.read(photo.key)))
             except ImageError:
                 continue
-            with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                gray_of(picture).save(path_below(folder, photo.key, ".gray.png"))
-                picture.save(path)
+            _save_truth(folder, photo.key, picture)
+
+
+def save_pairs(request: "FolderRequest", keys: Sequence[str], folder: Path) -> None:
+    """Write the predictions that were scored to the run's `images`, and truth and grey picture as `save_pictures` does.
+
+    All are as they were compared, at the protocol's size; those that stand are kept.
+    """
+    from bench.scoring.folders import PairReader
+
+    if request.instances is not None:
+        write_credits(folder, request.instances, keys)
+    reader, images = PairReader(request), request.folder / "images"
+    with progress("pictures", len(keys)) as advance:
+        for key in keys:
+            advance()
+            path, truth = path_below(images, key, ".png"), path_below(folder, key, ".truth.png")
+            if path.is_file() and truth.is_file():
+                continue
+            pair = reader.read(key)
+            if isinstance(pair, Failure):
+                continue
+            if not truth.is_file():
+                _save_truth(folder, key, _to_picture(pair.truth))
+            _save(path, _to_picture(pair.prediction))
+
+
+def _to_picture(rgb8: "Tensor") -> Image.Image:
+    return Image.fromarray(rgb8.permute(1, 2, 0).contiguous().numpy())
+
+
+def _save_truth(folder: Path, key: str, picture: Image.Image) -> None:
+    """Write the grey picture, then the truth, which says that both are there."""
+    _save(path_below(folder, key, ".gray.png"), gray_of(picture))
+    _save(path_below(folder, key, ".truth.png"), picture)
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)

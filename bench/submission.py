@@ -20,6 +20,7 @@ class Submission:
         metrics: None for the usual ones, as far as their weights are at hand.
         partial: score the pairs that match, where not all do.
         strict: stop at the first picture that fails.
+        save_images: keep what was compared, for the report.
     """
 
     predictions: Path
@@ -34,6 +35,7 @@ class Submission:
     strict: bool = False
     devices: int = 1
     download: bool = True
+    save_images: bool = False
 
     @property
     def folder(self) -> str:

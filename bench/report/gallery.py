@@ -1,153 +1,171 @@
-"""Pictures of a report: input | truth | each method, best first, small and embedded. Knows no torch."""
+"""Pictures of a report: gray | each method, best first | truth, small and embedded. Knows no torch."""
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
-
-from bench.board import RunKey, run_key
-from bench.files import path_below
-from bench.ranking import rank_records
+from bench.credits import Credit, read_credits
+from bench.progress import progress
 from bench.record import RunRecord
-from bench.rows import InstanceRow, Row, read_rows
-from datamodules.images import ImageError, read_image
+from bench.report.choice import TRUTH_COLOR, Choice, Version, choose_pictures, find_versions
+from bench.report.selection import goodness
+from bench.report.thumbnails import MOST, Grade, Thumbnail, colorfulness, encode, find_grade, load
+from bench.rows import InstanceRow, Row
+from bench.scoring.metrics import METRICS, Metric
+from bench.terminal import visible
 
-MOST_PICTURES = 12
-THUMBNAIL = 224
-QUALITY = 80
+PICTURES = 200
+"""Pictures of a dataset that a report shows if nothing else is said."""
+DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Show one version of a picture.
+    """Show one version of a picture; `row` is the method's, None for input and truth and where there is none."""
 
-    Attributes:
-        label: `input` (grey), `truth`, or the method with its detector.
-        uri: the thumbnail as a data URI; None where there is none.
-        psnr: against the truth in dB; None for input and truth, and where there is no score.
-        best: whether no other method has a higher PSNR on this picture.
-        status: of the row, where it is not `ok`.
-    """
+    version: Version
+    thumbnail: Thumbnail | None
+    row: Row | None = None
 
-    label: str
-    uri: str | None
-    psnr: float | None = None
-    best: bool = False
-    status: str = ""
+    @property
+    def trouble(self) -> str:
+        """Return the status of the row where it is not `ok`; empty elsewhere."""
+        return "" if self.row is None or self.row.status == "ok" else self.row.status
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Hold one row of a gallery; `width` and `height` are those that the boxes of `instances` are measured in."""
+    """Hold one row of a gallery.
+
+    Attributes:
+        key: name of the picture.
+        figures: one a version of the gallery.
+        color: colorfulness of the truth; None where it is not there.
+        credit: licence and source, where they are known.
+    """
 
     key: str
     figures: tuple[Figure, ...]
-    instances: tuple[InstanceRow, ...] = ()
-    width: int = 0
-    height: int = 0
+    color: float | None
+    credit: Credit | None
+
+    @property
+    def known(self) -> Row | None:
+        """Return a row without error, whose boxes are those of every method; None where there is none."""
+        return next((figure.row for figure in self.figures if figure.row and not figure.row.failed), None)
+
+    @property
+    def instances(self) -> tuple[InstanceRow, ...]:
+        """Return the scored instances."""
+        return () if self.known is None else self.known.instances
+
+    def best(self, metric: Metric) -> frozenset[int]:
+        """Return the places of the figures with the best score."""
+        goods = [None if figure.row is None else goodness(metric, figure.row.scores) for figure in self.figures]
+        highest = max((good for good in goods if good is not None), default=None)
+        return frozenset(place for place, good in enumerate(goods) if good is not None and good == highest)
+
+    def data(self, metrics: Sequence[str]) -> dict[str, Any]:
+        """Return what the page's script knows: scores by metric and version, those of instances, the truth's colour."""
+        rows = [figure.row for figure in self.figures]
+        return {
+            "ranked": self.known is not None and self.known.status == "ok",
+            "color": _short(self.color),
+            "scores": _columns(metrics, [{} if row is None else row.scores for row in rows]),
+            "instances": list(self._instances(metrics, rows)),
+        }
+
+    def _instances(self, metrics: Sequence[str], rows: Sequence[Row | None]) -> Iterator[dict[str, Any]]:
+        parts = [{} if row is None else {each.instance: each.scores for each in row.instances} for row in rows]
+        for each in self.instances:
+            scores = _columns(metrics, [part.get(each.instance, {}) for part in parts])
+            yield {"name": visible(each.category), "scores": scores}
+
+
+def _columns(metrics: Sequence[str], scores: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:
+    """Return the scores of all versions by metric, without metrics that none has."""
+    lines = {metric: [_short(each.get(metric)) for each in scores] for metric in metrics}
+    return {metric: line for metric, line in lines.items() if any(value is not None for value in line)}
+
+
+def _short(value: float | None) -> float | None:
+    """Return a number in as many digits as a page needs."""
+    return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Hold the pictures of one dataset, `total` of which there were to choose from."""
+    """Hold the pictures of one dataset; `grade` is that of its thumbnails."""
 
-    dataset: str
+    choice: Choice
     pictures: tuple[Picture, ...]
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Hold a run whose predictions are shown."""
-
-    record: RunRecord
-    folder: Path
-    rows: Mapping[str, Row]
+    grade: Grade
 
     @property
-    def label(self) -> str:
-        """Return the method, with its detector if it has one."""
-        detector = self.record.detector
-        return self.record.method if detector == "none" else f"{self.record.method} · {detector}"
+    def credited(self) -> int:
+        """Return how many of its pictures have a known licence."""
+        return sum(picture.credit is not None for picture in self.pictures)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return what the page's script knows of it, as plain values."""
+        versions = self.choice.versions
+        return {
+            "dataset": visible(self.choice.dataset),
+            "versions": [visible(version.label) for version in versions],
+            "methods": [place for place, version in enumerate(versions) if version.rows is not None],
+            "metric": self.choice.metric.id,
+            "pictures": [picture.data(self.choice.metrics) for picture in self.pictures],
+        }
 
 
-def galleries(out: Path, runs: Sequence[tuple[Path, RunRecord]]) -> list[Gallery]:
-    """Choose pictures of each dataset and embed them; of several seeds the lowest is shown.
+def galleries(out: Path, runs: Sequence[tuple[Path, RunRecord]], most: int = PICTURES) -> list[Gallery]:
+    """Choose pictures of each dataset and embed them.
 
     Args:
         out: output folder; truth and grey pictures lie in `pictures/<dataset>`, if they were saved.
         runs: each with its folder, where predictions lie in `images`.
+        most: pictures of a dataset; fewer are shown where so many thumbnails would make no page that opens at once.
     """
-    made = [_gallery(out, dataset, runs) for dataset in sorted({record.dataset for _, record in runs})]
+    shown = {dataset: find_versions(out, dataset, runs) for dataset in sorted({record.dataset for _, record in runs})}
+    most = min(most, MOST // max(1, sum(map(len, shown.values()))))
+    choices = [choose_pictures(dataset, versions, most) for dataset, versions in shown.items() if versions]
+    places = [place for choice in choices for place in choice.places]
+    grade = find_grade(places)
+    with progress("thumbnails", len(places)) as advance:
+        made = [_gallery(choice, grade, read_credits(out / "pictures" / choice.dataset), advance) for choice in choices]
     return [gallery for gallery in made if gallery.pictures]
 
 
-def _gallery(out: Path, dataset: str, runs: Sequence[tuple[Path, RunRecord]]) -> Gallery:
-    lowest: dict[tuple[str, str], tuple[Path, RunRecord]] = {}
-    for folder, record in sorted(runs, key=lambda run: run[1].seed):
-        if record.dataset == dataset:
-            lowest.setdefault((record.method, record.detector), (folder, record))
-    places = table_places([record for _, record in runs if record.dataset == dataset])
-    shown = [
-        Shown(record, folder, read_rows(folder, record.run_id))
-        for folder, record in sorted(lowest.values(), key=lambda run: places[run_key(run[1])])
-        if (folder / "images").is_dir()
-    ]
-    keys = sorted({key for run in shown for key, row in run.rows.items() if not row.failed})
-    pictures = [_picture(out / "pictures" / dataset, key, shown) for key in spread(keys, MOST_PICTURES)]
-    return Gallery(dataset, tuple(picture for picture in pictures if any(f.uri for f in picture.figures)), len(keys))
+def _gallery(choice: Choice, grade: Grade, known: Mapping[str, Credit], advance: Callable[[], None]) -> Gallery:
+    pictures = (_picture(choice, key, grade, known.get(key), advance) for key in choice.keys)
+    return Gallery(choice, tuple(picture for picture in pictures if any(f.thumbnail for f in picture.figures)), grade)
 
 
-def table_places(records: Sequence[RunRecord]) -> dict[RunKey, int]:
-    """Return the place of each run in the leaderboard, the best first."""
-    entries = [entry for board in rank_records(records, levels=["image"]) for entry in board.entries]
-    return {run: place for place, entry in enumerate(entries) for run in entry.runs}
+def _picture(choice: Choice, key: str, grade: Grade, credit: Credit | None, advance: Callable[[], None]) -> Picture:
+    figures, color = [], None
+    for version in choice.versions:
+        whole, row = load(version.place(key)), version.row(key)
+        if row is not None and color is None:
+            color = row.scores.get(TRUTH_COLOR)
+        elif version.is_truth and whole is not None and color is None:
+            color = colorfulness(whole)
+        figures.append(Figure(version, None if whole is None else encode(whole, grade), row))
+        advance()
+    return Picture(key, tuple(figures), color, credit)
 
 
-def spread(keys: Sequence[str], most: int) -> list[str]:
-    """Return at most `most` keys, evenly spread over all, so that nobody chose them.
-
-    >>> spread(["a", "b", "c", "d", "e"], 3)
-    ['a', 'c', 'e']
-    """
-    if len(keys) <= most:
-        return list(keys)
-    step = (len(keys) - 1) / max(1, most - 1)
-    return [keys[round(index * step)] for index in range(most)]
+def metric_choices(shown: Sequence[Gallery]) -> list[Metric]:
+    """Return the metrics of which any picture has a score, in the order of tables."""
+    found = {name for gallery in shown for name in gallery.choice.metrics}
+    return [metric for metric in METRICS.values() if metric.id in found]
 
 
-def _picture(folder: Path, key: str, shown: Sequence[Shown]) -> Picture:
-    rows = [run.rows.get(key) for run in shown]
-    values = [None if row is None else row.scores.get("psnr") for row in rows]
-    highest = max((value for value in values if value is not None), default=None)
-    methods = [
-        Figure(
-            label=run.label,
-            uri=thumbnail(run.folder / "images", key, ".png"),
-            psnr=value,
-            best=value is not None and value == highest,
-            status="" if row is None or row.status == "ok" else row.status,
-        )
-        for run, row, value in zip(shown, rows, values, strict=True)
-    ]
-    gray, truth = thumbnail(folder, key, ".gray.png"), thumbnail(folder, key, ".truth.png")
-    figures = [Figure(label, uri) for label, uri in (("input", gray), ("truth", truth)) if uri] + methods
-    known = next((row for row in rows if row is not None and not row.failed), None)
-    if known is None:
-        return Picture(key, tuple(figures))
-    return Picture(key, tuple(figures), known.instances, known.width or 0, known.height or 0)
-
-
-def thumbnail(folder: Path, key: str, suffix: str) -> str | None:
-    """Return a small WebP of a picture as a data URI; None where there is no picture that can be read."""
-    try:
-        small = Image.fromarray(read_image(path_below(folder, key, suffix)))
-    except (ImageError, ValueError):
-        return None
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    content = io.BytesIO()
-    small.save(content, "WEBP", quality=QUALITY, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+def gallery_data(shown: Sequence[Gallery]) -> dict[str, Any]:
+    """Return what the page's script knows of all pictures, as plain values."""
+    metrics = {
+        metric.id: {"title": metric.title, "decimals": metric.decimals, "direction": metric.direction}
+        for metric in metric_choices(shown)
+    }
+    return {"metrics": metrics, "galleries": [gallery.data for gallery in shown]}
