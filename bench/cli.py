@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "report": results.report,
             "study": study.study,
             "verify": results.verify,
+            "publish": results.publish,
             "replay": results.replay,
         },
         "Photos": {
@@ -41,9 +42,9 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "list": machine.list_,
             "doctor": machine.doctor,
             "speed": machine.speed,
+            "check": machine.check,
         },
     }
-            "check": machine.check,
 )
 """All commands but those of Lightning, by the heading that they stand under in the help."""
 

@@ -9,9 +9,11 @@ import typer
 from bench.commands.options import (
     AsJson,
     Level,
+    errors,
     give,
     print_json,
 )
+from bench.errors import UsageError
 from bench.terminal import visible_lines
 
 
@@ -109,6 +111,7 @@ def compare(
     metric: Annotated[str, typer.Option(help="By which they are compared.")] = "psnr",
     level: Annotated[Level, typer.Option(help="Whole pictures or instances.")] = Level.image,
     dataset: Annotated[str | None, typer.Option(help="May be left out where there is one.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw both, too: a .png or .svg file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two methods picture by picture: difference, interval, p-value, win rate, where they differ most."""
@@ -118,6 +121,10 @@ def compare(
 
     find_metric(metric)
     compared = compare_methods(folder, a, b, metric=metric, level=level.value, dataset=dataset)
+    if figure is not None:
+        from bench.figures.folder import write_pair
+
+        write_pair(compared, figure)
     if as_json:
         print_json(to_document(compared))
     else:
@@ -127,10 +134,28 @@ def compare(
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
     out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the folder if left out.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Write plots for papers, too: PNG and SVG files into this folder.")
+    ] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Of the plots; may be repeated; all if left out.")] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A,B", help="Two methods to plot; may be repeated; the best if left out."),
+    ] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(metavar="IMAGE", help="For the plots' grid; may be repeated; four if left out.")
+    ] = None,
 ) -> None:
-    """Write one page with tables and pictures that opens without a network."""
+    """Write one page with tables and pictures that opens without a network, and plots for papers."""
     from bench.report.page import write_report
 
+    if figures is not None:
+        from bench.figures.folder import parse_wanted, write_figures
+
+        names = write_figures(folder, figures, parse_wanted(metric or (), pair or (), show or ()))
+        typer.echo(f"{figures}: {len(names)} plots as PNG and SVG, with captions in figures.md and figures.csv")
+    elif metric or pair or show:
+        raise UsageError("--metric, --pair and --show say what the plots are of: give --figures FOLDER, too")
     typer.echo(str(write_report(folder, out)))
 
 
@@ -151,3 +176,20 @@ def replay(
 
     for line in replay_runs(folders, [each.value for each in to], project or PROJECT):
         typer.echo(visible_lines(line))
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    results: Annotated[Path | None, typer.Option("--results", help="That of the checkout if left out.")] = None,
+) -> None:
+    """Copy verified, whole records of a clean commit into results/, and write its leaderboards anew."""
+    from bench.publish import publish as publish_runs
+    from bench.publish import tell, tell_refused
+
+    published = publish_runs(folder, results)
+    for line in tell(published):
+        typer.echo(visible_lines(line))
+    for line in tell_refused(published):
+        errors.print(visible_lines(line), markup=False, soft_wrap=True)
+    if published.refused:
+        raise typer.Exit(1)
