@@ -19,6 +19,7 @@ COLUMNS = (
     *("second_exposure_ms", "showings", "hidden", "frame_ms", "window", "answered_utc", "check"),
 )
 LARGEST_FILE = 10_000_000
+LONGEST_NAME = 60
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,3})?")
 
 
@@ -69,7 +70,12 @@ def read_answers(key: Key, paths: Sequence[Path]) -> list[Answer]:
                     f"{before} and {path} hold different answers of participant {visible(participant)}: two people may "
                     "have taken one number; keep the file of one of them"
                 )
-    return [answer for participant in sorted(found) for answer in found[participant][1]]
+    return [answer for participant in sorted(found, key=_by_number) for answer in found[participant][1]]
+
+
+def _by_number(participant: str) -> tuple[int, str]:
+    """Return what puts 10 behind 9."""
+    return (len(participant) if participant.isdecimal() else LONGEST_NAME), participant
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

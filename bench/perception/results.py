@@ -31,8 +31,8 @@ METHOD_NOTES: Mapping[ProtocolId, str] = {
     "50 % cannot be told from it.",
 }
 INTERVAL_NOTE = (
-    "Intervals are 95 %, by a bootstrap that draws participants and pictures anew (10 000 draws), and exact binomial "
-    "ones where all answers are alike; ± is the standard error."
+    "± is the standard error, for answers of one participant and on one picture that depend on each other; the 95 % "
+    "interval is Wilson's for as many independent answers as have that error."
 )
 STRENGTH_NOTE = (
     "Strength: log odds of Bradley and Terry's model, the mean is 0; a difference of 1 is preferred in 73 % of pairs. "
@@ -69,7 +69,7 @@ def facts(results: Results) -> list[str]:
     if results.first_p is None:
         lines.append(f'"Real" was {percent(results.first)} of the answers.')
     else:
-        lines.append(f"Left was chosen in {percent(results.first)} of the trials (p = {results.first_p:.2g} for none).")
+        lines.append(f"Left was chosen in {percent(results.first)} of the trials (binomial p = {results.first_p:.2g}).")
     return lines
 
 
@@ -114,11 +114,14 @@ def matrix(results: Results) -> Section:
 
     def cell(a: str, b: str) -> str:
         share = cells.get((a, b)) or _mirrored(cells.get((b, a)))
-        return "—" if share is None or share.share is None else f"{100 * share.share:.0f} ({interval(share)})"
+        if share is None or share.share is None:
+            return "—"
+        ends = "" if share.low is None or share.high is None else f" ({100 * share.low:.0f}-{100 * share.high:.0f})"
+        return f"{100 * share.share:.0f}{ends}"
 
-    lines = [[name, *(cell(name, other) for other in names)] for name in names]
+    lines = [[f"{place} {name}", *(cell(name, other) for other in names)] for place, name in enumerate(names, 1)]
     note = "Per cent of the pairs in which the method of the line was preferred to that of the column, with interval."
-    return Section("Preferences", ["method", *names], lines, note)
+    return Section("Preferences", ["method", *(str(place) for place in range(1, len(names) + 1))], lines, note)
 
 
 def _mirrored(share: Share | None) -> Share | None:

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics import DRAWS, LEVEL, SEED, Floats
-
-CHUNK = 1000
-"""Draws that are in memory at once."""
+from bench.statistics import LEVEL, Floats
 
 Vote = tuple[str, str, bool]
 """A participant, a picture, and whether the answer counts for what is asked."""
@@ -38,59 +35,72 @@ class Share:
         return self.count / self.total if self.total else None
 
 
-def estimate_share(votes: Sequence[Vote], *, draws: int = DRAWS, seed: int = SEED) -> Share:
+def estimate_share(votes: Sequence[Vote]) -> Share:
     """Return the share of votes that count, with its uncertainty.
 
-    Participants and pictures are both drawn anew, with replacement and independently: neither the answers of one person
-    nor those about one picture are independent of each other. Where all votes are alike no draw differs, and the exact
-    binomial interval (Clopper and Pearson) stands.
+    Neither the answers of one person nor those about one picture are independent of each other. The variance is robust
+    to both, and never below that of independent answers. The interval is Wilson's for as many independent answers as
+    have that variance, wider by Student's t where there are few participants or pictures.
 
     Source:
-        Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007. Zhang et al. 2016 draw participants, and then
-        answers of each, and report the standard error.
+        Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 2011; Korn and Graubard, Confidence
+        intervals for proportions with small expected number of positive counts, Survey Methodology 1998.
     """
-    count, total = sum(counts for *_, counts in votes), len(votes)
-    participants = sorted({participant for participant, *_ in votes})
-    if len(participants) < 2:
+    if not votes:
+        return Share(0, 0)
+    counts = np.array([counts for *_, counts in votes], np.float64)
+    people, pictures = _places([vote[0] for vote in votes]), _places([vote[1] for vote in votes])
+    count, total, share = int(counts.sum()), len(votes), float(counts.mean())
+    if not people.max():
         return Share(count, total)
-    if count in (0, total):
-        return Share(count, total, 0.0, *exact_interval(count, total))
-    shares = _draw(*_tables(votes, participants), draws, np.random.Generator(np.random.PCG64(seed)))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(shares, [tail, 1 - tail])
-    return Share(count, total, float(np.std(shares)), float(low), float(high))
+    binomial = share * (1 - share) / total
+    variance = max(two_way_variance(counts, people, pictures), binomial)
+    independent = total * binomial / variance if variance else total
+    clusters = 1 + min(int(groups.max()) for groups in (people, pictures) if groups.max())
+    low, high = wilson_interval(share, independent * _few_clusters(clusters))
+    return Share(count, total, float(np.sqrt(variance)), low, high)
 
 
-def _tables(votes: Sequence[Vote], participants: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return how many votes count, and how many there are: (participants, pictures)."""
-    rows = {name: place for place, name in enumerate(participants)}
-    columns = {name: place for place, name in enumerate(sorted({picture for _, picture, _ in votes}))}
-    counted, given = np.zeros((2, len(rows), len(columns)))
-    for participant, picture, counts in votes:
-        given[rows[participant], columns[picture]] += 1
-        counted[rows[participant], columns[picture]] += counts
-    return counted, given
+def _places(names: Sequence[str]) -> NDArray[np.intp]:
+    """Return a number from 0 for each name, the same for equal ones."""
+    return np.unique(np.array(names, object), return_inverse=True)[1].astype(np.intp)
 
 
-def _draw(counted: Floats, given: Floats, draws: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Return the shares of drawn participants and pictures; draws in which nobody judged anything are left out."""
-    people, pictures = given.shape
-    shares = []
-    for start in range(0, draws, CHUNK):
-        size = min(CHUNK, draws - start)
-        person = generator.multinomial(people, [1 / people] * people, size).astype(np.float64)
-        picture = generator.multinomial(pictures, [1 / pictures] * pictures, size).astype(np.float64)
-        above, below = (((person @ table) * picture).sum(axis=1) for table in (counted, given))
-        shares.append(above[below > 0] / below[below > 0])
-    return np.concatenate(shares)
+def two_way_variance(counts: Floats, people: NDArray[np.intp], pictures: NDArray[np.intp]) -> float:
+    """Return the variance of the mean of `counts`, by people and pictures less what both have in common."""
+    rest = counts - counts.mean()
+    cells = people * (pictures.max() + 1) + pictures
+    by_people, by_pictures, by_cells = (_variance(rest, groups) for groups in (people, pictures, cells))
+    return by_people + by_pictures - by_cells if pictures.max() else by_people
 
 
-def exact_interval(count: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a binomial share after Clopper and Pearson."""
+def _variance(rest: Floats, groups: NDArray[np.intp]) -> float:
+    """Return the variance of a mean whose residuals may depend on each other within groups; 0 for one group."""
+    sums = np.bincount(groups, weights=rest)
+    number = len(np.unique(groups))
+    return float((sums**2).sum()) / len(rest) ** 2 * number / max(1, number - 1)
+
+
+def _few_clusters(clusters: int) -> float:
+    """Return by what the number of answers shrinks, because their variance is known from few clusters."""
     from scipy import stats
 
-    ends = stats.binomtest(count, total).proportion_ci(LEVEL, method="exact")
-    return float(ends.low), float(ends.high)
+    tail = (1 + LEVEL) / 2
+    return float((stats.norm.ppf(tail) / stats.t.ppf(tail, clusters - 1)) ** 2)
+
+
+def wilson_interval(share: float, answers: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share of independent answers, whose number need not be whole.
+
+    Source:
+        Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
+    """
+    from scipy import stats
+
+    square = float(stats.norm.ppf((1 + LEVEL) / 2)) ** 2 / answers
+    centre = (share + square / 2) / (1 + square)
+    half = np.sqrt(square * share * (1 - share) + square**2 / 4) / (1 + square)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def even_p(count: int, total: int) -> float | None:

@@ -105,9 +105,9 @@ def test_one_number_for_two_people_is_seen(key: Key, answer: Write) -> None:
 
 
 def test_folders_are_read_and_sorted(key: Key, answer: Write) -> None:
-    paths = [answer(key, name, session, left) for session, name in enumerate(("b", "a"), 1)]
+    paths = [answer(key, name, session, left) for session, name in enumerate(("b", "10", "9"), 1)]
     found = read_answers(key, [paths[0].parent])
-    assert [each.participant for each in found] == ["a"] * 8 + ["b"] * 8
+    assert [each.participant for each in found] == ["9"] * 8 + ["10"] * 8 + ["b"] * 8
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", ",".join(COLUMNS) + "\n", ",".join(COLUMNS) + "\n1,2\n", '"', "\0"])
