@@ -25,6 +25,7 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     html = "html"
+    latex = "latex"
 
 
 class Dashboard(StrEnum):
@@ -79,6 +80,14 @@ def leaderboard(
     level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
     sort: Annotated[str | None, typer.Option(help="The metric that ranks; psnr if left out.")] = None,
     by: Annotated[Parts | None, typer.Option("--by", help="Show the scores of parts, method by method.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Show this one alone; may be repeated.")] = None,
+    detector: Annotated[
+        list[str] | None, typer.Option(help="Rank runs with this one alone; may be repeated; none for no boxes.")
+    ] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Show this one alone; may be repeated.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Add what papers say, with source, below and without rank.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
     """Rank the methods of one or more runs."""
@@ -86,22 +95,26 @@ def leaderboard(
     from bench.leaderboard import format_of, print_leaderboards, render
     from bench.ranking import LEVELS
     from bench.scoring.metrics import find_metric
+    from bench.shown import Shown
 
     if sort is not None:
         find_metric(sort)
+    if by and published:
+        raise UsageError("papers say nothing of the parts of --by: leave out --by or --published")
     levels = [each for each in LEVELS if level is None or each == level.value]
+    shown = Shown(*map(tuple, (dataset or (), detector or (), protocol or ())))
     form = format.value if format else (format_of(out) if out else None) or Format.terminal.value
     if out is not None or form != Format.terminal.value:
         text = (
-            render_breakdowns(folders, form, by.value, levels=levels, sort=sort)
+            render_breakdowns(folders, form, by.value, levels=levels, sort=sort, shown=shown)
             if by
-            else render(folders, form, levels=levels, sort=sort)
+            else render(folders, form, levels=levels, sort=sort, shown=shown, published=published)
         )
         give(text, out)
     elif by:
-        print_breakdowns(folders, by.value, levels=levels, sort=sort)
+        print_breakdowns(folders, by.value, levels=levels, sort=sort, shown=shown)
     else:
-        print_leaderboards(folders, levels=levels, sort=sort)
+        print_leaderboards(folders, levels=levels, sort=sort, shown=shown, published=published)
 
 
 def compare(
@@ -134,6 +147,9 @@ def compare(
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of a run.")],
     out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the folder if left out.")] = None,
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=0, help="Most pictures of a dataset; the extremes and an even spread.")
+    ] = 200,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Write plots for papers, too: PNG and SVG files into this folder.")
     ] = None,
@@ -156,7 +172,7 @@ def report(
         typer.echo(f"{figures}: {len(names)} plots as PNG and SVG, with captions in figures.md and figures.csv")
     elif metric or pair or show:
         raise UsageError("--metric, --pair and --show say what the plots are of: give --figures FOLDER, too")
-    typer.echo(str(write_report(folder, out)))
+    typer.echo(str(write_report(folder, out, pictures)))
 
 
 def replay(

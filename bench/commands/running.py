@@ -182,6 +182,9 @@ def score(
     ] = False,
     out: Out = Path("colorbench-scored"),
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that fails.")] = False,
+    save_images: Annotated[
+        bool, typer.Option("--save-images", help="Keep what was compared, so that the report shows it.")
+    ] = False,
     devices: Devices = 1,
 ) -> None:
     """Score a folder of coloured pictures from any method, or go on with one that was stopped."""
@@ -196,7 +199,9 @@ def score(
     from bench.submission import Submission, find_pairs
 
     chosen = None if given is None else tuple(dict.fromkeys(given))
-    submission = Submission(pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices)
+    submission = Submission(
+        pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices, save_images=save_images
+    )
     pairing = find_pairs(submission)
     from bench.leaderboard import print_leaderboards
     from bench.score import score as score_submission
