@@ -25,13 +25,12 @@ METADATA: Mapping[str, Mapping[str, None]] = {
 }
 """What would change with the day or with the version of matplotlib."""
 
-TEXT: Mapping[str, Any] = MappingProxyType(
-    {"svg.hashsalt": "colorbench", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.0}
-)
-"""Text stays text, which can be searched and edited, and no `$` of a name begins a formula."""
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
-        **TEXT,
+        "svg.hashsalt": "colorbench",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.size": 8.0,
         "axes.formatter.use_mathtext": False,
         "axes.titlesize": 8.0,
         "axes.linewidth": 0.6,
@@ -53,6 +52,7 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "ytick.major.width": 0.6,
     }
 )
+"""In SVG, text stays text, which can be searched and edited; no `$` of a name begins a formula."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito, Color Universal Design, 2008, without the yellow, which white paper swallows."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
