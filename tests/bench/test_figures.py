@@ -1,9 +1,12 @@
 """Plots show what records and tables hold, fit their paper whatever the names are, and are the same bytes each time."""
 
 import csv
+import os
 import re
 import shutil
 import statistics
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +41,7 @@ from bench.figures.subjects import Plot, Run, Subject, read_subjects
 from bench.leaderboard import read_runs
 from bench.record import RunRecord
 
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = [f"photo-{number}" for number in range(7)]
 METHODS = {"gray": 20.0, "zhang": 22.5, "instcolor-fusion": 24.0}
 HOSTILE = "$x_{\\frac{1}{2}}^$ <b>&\"'%#~`|*_"
@@ -315,6 +319,17 @@ def test_equal_runs_give_equal_bytes_whatever_the_user_likes(finished: Path, for
         second = to_bytes(draw_scores(subject_of(finished)).figure, form)
     assert first == second
     assert b"2026" not in first or b"<dc:date>" not in first
+
+
+@pytest.mark.slow
+def test_a_home_that_takes_no_cache_is_no_matter(tmp_path: Path) -> None:
+    """Fonts take a second to find where no cache of them can be kept."""
+    code = "from bench.figures.style import *\nwith styled():\n    print(len(to_bytes(one_panel(1, 1)[0], 'svg')))"
+    home = {"HOME": "/proc/nosuch", "TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=home, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 1000
+    assert [*tmp_path.iterdir()] == [], "the cache of this process goes with it"
 
 
 def rename(runs: list[Run], names: Mapping[str, str]) -> list[Run]:
