@@ -26,7 +26,8 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 METRICS = ("psnr", "ssim", "ab_rmse", "ciede2000")
-LIKELY = {f"kind {number:02}": 14 - number for number in range(14)}
+HOSTILE = "<b onclick=alert(1)>x</b></script><script>alert(1)</script>"
+LIKELY = {HOSTILE if number == 1 else f"kind {number:02}": 14 - number for number in range(14)}
 PICTURES = {"samples": 5, "synthetic": 40}
 
 
@@ -71,6 +72,8 @@ def finish(out: Path, dataset: str, method: str, shift: float, *, partial: bool)
     run_id, folder = canonical_digest([dataset, method]), out / "runs" / dataset / f"{method}--none--s0"
     draw = np.random.default_rng(round(100 * shift))
     keys = [f"{dataset} {number:02}" for number in range(PICTURES[dataset])]
+    if dataset == "synthetic":
+        keys[0] = HOSTILE
     rows = {key: row(run_id, key, draw, shift) for key in keys}
     with RowStore(folder, run_id) as store:
         for each in rows.values():
@@ -221,6 +224,8 @@ def test_columns_can_be_hidden(finished: Path, opened: "Callable[..., Page]") ->
     before = len(shown(page, "#leaderboards table >> nth=0 >> th[scope=col]"))
     page.locator("#boards-filters summary").click()
     page.locator("#boards-column-ssim").uncheck()
+    page.keyboard.press("Escape")
+    assert page.locator("#boards-column-ssim").is_hidden()
     assert not [text for text in shown(page, "#leaderboards th[scope=col]") if "SSIM" in text]
     assert len(shown(page, "#leaderboards table >> nth=0 >> th[scope=col]")) == before - 1
     page.locator("#boards-text").fill("gray")
@@ -239,6 +244,16 @@ def test_plots_follow_their_choices(finished: Path, opened: "Callable[..., Page]
     page.locator("#plot-level").select_option("instance")
     assert page.locator("#plot-metric").input_value() == "ciede2000"
     assert "instances" in page.locator("#plot-scatter .caption").inner_text()
+
+
+def test_hostile_names_are_only_text(finished: Path, opened: "Callable[..., Page]") -> None:
+    page = opened(finished)
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page.locator("#plot-set").select_option(label="synthetic, stretch256-v1")
+    assert HOSTILE in page.locator("#plot-bars svg .name").all_text_contents()
+    page.locator("#plot-scatter summary").click()
+    page.locator("#plot-scatter details tbody th", has_text=HOSTILE).wait_for()
+    assert page.locator(".sheet b").count() == 0
 
 
 def test_legend_shows_and_hides_methods(finished: Path, opened: "Callable[..., Page]") -> None:
@@ -271,9 +286,10 @@ def test_curves_are_read_by_keyboard(finished: Path, opened: "Callable[..., Page
     page.locator("#plot-curves .canvas").focus()
     tip = page.locator("#plot-curves .tip")
     page.keyboard.press("Home")
-    assert tip.inner_text().count("100 %") == 3
+    assert re.match(r"at least [\d.]+ dB: \S+ 100", page.locator("#plot-curves output").text_content() or "")
+    assert tip.inner_text().count("100\u00a0%") == 3
     page.keyboard.press("End")
-    assert len(re.findall(r"\b0 %", tip.inner_text())) == 3
+    assert len(re.findall(r"\b0\u00a0%", tip.inner_text())) == 3
     page.keyboard.press("Escape")
     assert tip.is_hidden()
 
@@ -329,7 +345,7 @@ def test_bars_show_the_most_frequent_categories_first(finished: Path, opened: "C
         int(text.split()[0]) for text in page.locator("#plot-bars svg .tick").all_text_contents() if "instance" in text
     ]
     assert counts == sorted(counts, reverse=True)
-    more = page.locator("#plot-bars button.more")
+    more = page.locator("#plot-bars button.whole")
     more.click()
     assert page.locator("#plot-bars svg .name").count() > len(counts)
     page.locator("#plot-part").select_option("size")

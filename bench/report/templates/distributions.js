@@ -6,7 +6,9 @@ const distributions = (() => {
   const FEWEST_FOR_DENSITY = 20;
   const MOST_TICKS = 100;
   const SHARES = [0.05, 0.25, 0.5, 0.75, 0.95];
-  const percent = (share) => `${Math.round(share * 100)} %`;
+  const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
+
+  const hasDensity = (series) => series.sorted.length >= FEWEST_FOR_DENSITY;
 
   // Gaussian kernels by Silverman's rule, over counts in narrow bins: n scores cost n steps, whatever n is.
   const densityOf = (sorted, low, high) => {
@@ -48,7 +50,7 @@ const distributions = (() => {
     const x = scaleOf(low, high, 2, width - 8);
     const plot = canvas(width, bottom + 40, `Distribution of ${view.metric.name} for each method`);
     axisX(plot, x, top, bottom, view.axis);
-    const curves = view.series.map((series) => series.sorted.length < FEWEST_FOR_DENSITY ? [] : densityOf(series.sorted, low, high));
+    const curves = view.series.map((series) => hasDensity(series) ? densityOf(series.sorted, low, high) : []);
     const peak = Math.max(...curves.flat().map(([, share]) => share), 0);
     view.series.forEach((series, place) => {
       const base = top + ROW * (place + 1) - 18;
@@ -109,7 +111,7 @@ const distributions = (() => {
       plot.append(markAt(look, x(quantile(series.sorted, 0.5)), y(0.5), { class: `mark ringed ${look.tint}` }));
     }
     room.replaceChildren(plot);
-    probe(room, plot, view, x, [top, height - 42], higher);
+    probe(sheet, plot, view, x, [top, height - 42], higher);
     const { ticks } = drawing.ticksOf(low, high, 8);
     tableBelow(sheet, () => [
       ["method", ...ticks.map((tick) => `${higher ? "≥" : "≤"} ${view.format(tick)}`)],
@@ -118,7 +120,8 @@ const distributions = (() => {
   };
 
   // A line that the pointer, or the arrow keys, move over the curves: it reads all of them.
-  const probe = (room, plot, view, x, [top, bottom], higher) => {
+  const probe = (sheet, plot, view, x, [top, bottom], higher) => {
+    const room = sheet.querySelector(".canvas");
     const tip = tipOf(room);
     const line = svg("path", { class: "probe", visibility: "hidden" });
     plot.append(line);
@@ -128,12 +131,14 @@ const distributions = (() => {
       line.setAttribute("d", `M${round(at)},${top}V${bottom}`);
       line.setAttribute("visibility", "visible");
       const threshold = x.invert(at);
+      const heading = `${higher ? "at least" : "at most"} ${view.format(threshold)} ${view.metric.unit}`.trim();
       const shares = view.series.map((series) => [series, shareAt(series.sorted, threshold, higher)]);
       shares.sort((a, b) => b[1] - a[1]);
       tip.show(at, (top + bottom) / 2, [
-        `${higher ? "at least" : "at most"} ${view.format(threshold)} ${view.metric.unit}`,
+        heading,
         ...shares.map(([series, share]) => [drawing.swatch(series.number), ` ${percent(share)} ${series.label}`]),
       ]);
+      return `${heading}: ${shares.map(([series, share]) => `${series.label} ${percent(share)}`).join(", ")}`;
     };
     const leave = () => { line.setAttribute("visibility", "hidden"); tip.hide(); };
     room.onpointermove = (event) => read(event.clientX - plot.getBoundingClientRect().left);
@@ -144,9 +149,9 @@ const distributions = (() => {
       if (event.key === "Escape") leave();
       if (step === undefined) return;
       event.preventDefault();
-      read(at + step);
+      sheet.querySelector("output").textContent = read(at + step);
     };
   };
 
-  return Object.freeze({ density, curves });
+  return Object.freeze({ density, curves, hasDensity });
 })();

@@ -116,7 +116,7 @@ const drawing = (() => {
 
   // A box beside the pointer; the lines of a tip are text, never markup.
   const tipOf = (room) => {
-    const tip = room.querySelector(".tip") ?? room.appendChild(html("div", { class: "tip", hidden: true, "aria-hidden": "true" }));
+    const tip = room.querySelector(".tip") ?? room.appendChild(html("div", { class: "tip", hidden: true }));
     return {
       show: (x, y, lines) => {
         tip.replaceChildren(...lines.map((line) => html("div", {}, ...[line].flat())));

@@ -25,7 +25,7 @@ const groups = (() => {
     const scores = found.scores[view.metric.id];
     const order = found.names.map((_, place) => place).filter((place) => scores.some((line) => line[place]));
     if (group === "category") order.sort((a, b) => found.instances[b] - found.instances[a] || a - b);
-    const all = sheet.querySelector("button.more");
+    const all = sheet.querySelector("button.whole");
     const whole = all.getAttribute("aria-pressed") === "true";
     const shown = whole ? order : order.slice(0, FIRST);
     all.hidden = order.length <= FIRST;

@@ -100,7 +100,8 @@
     addSheet({
       id: "plot-density", title: "Distribution", caption: "", holds: (view) => view.series.length > 0,
       draw: (sheet, view) => {
-        sheet.querySelector(".caption").textContent = `Each hill holds one method's ${view.units}. Below it: the middle half (bar), 5 to 95 % (line) and the median (mark).${left(view)}`;
+        const hills = view.series.some(distributions.hasDensity) ? `Each hill holds one method's ${view.units}. Below it: the` : "The";
+        sheet.querySelector(".caption").textContent = `${hills} middle half (bar), 5 to 95\u00a0% (line), the median (mark) and, where they are few, each of the ${view.units} (strokes).${left(view)}`;
         distributions.density(sheet, view);
       },
     });
@@ -138,10 +139,10 @@
   const addBars = () => {
     const control = makeSelect("plot-part", "By");
     const part = control.lastChild;
-    const more = html("button", { type: "button", class: "more", "aria-pressed": "false" });
+    const more = html("button", { type: "button", class: "whole", "aria-pressed": "false" });
     addSheet({
       id: "plot-bars", title: "Where methods differ", controls: [control, more],
-      caption: "Marks are means, bars their 95 % intervals over images; the axis does not begin at zero.",
+      caption: "Marks are means, bars their 95\u00a0% intervals over images; the axis does not begin at zero.",
       holds: (view) => view.series.length > 0 && partsOf(view).length > 0,
       draw: (sheet, view) => {
         setOptions(part, partsOf(view).map((name) => [name, PARTS[name]]));
@@ -158,7 +159,7 @@
     const gone = new Set();
     addSheet({
       id: "plot-errors", title: "Detector errors", controls: [legend], holds: (view) => view.errors.length > 0,
-      caption: "The score when boxes are left out, moved, doubled or added; bands are 95 % intervals. The flatter a curve, the less its method hangs on the detector. A line without marks is a method that looks at no boxes, a lone mark a real detector.",
+      caption: "The score when boxes are left out, moved, doubled or added; bands are 95\u00a0% intervals. The flatter a curve, the less its method hangs on the detector. A line without marks is a method that looks at no boxes, a lone mark a real detector.",
       draw: (sheet, view) => {
         const names = [...new Set(view.set.errors.flatMap(({ series }) => series.map(({ label }) => label)))];
         const present = new Set(view.errors.flatMap(({ series }) => series.map(({ label }) => label)));
@@ -169,7 +170,7 @@
     });
   };
 
-  const partsOf = (view) => Object.keys(PARTS).filter((name) => view.groups[name]?.scores[view.metric.id]);
+  const partsOf = (view) => Object.keys(PARTS).filter((name) => view.groups[name]?.names.length > 1 && view.groups[name].scores[view.metric.id]);
 
   const start = () => {
     labels.slice(FIRST).forEach((label) => hidden.add(label));

@@ -54,7 +54,7 @@ const scatter = (() => {
   const tell = (sheet, view, [one, two], pairs, note) => {
     const { one: ones, two: twos, ties } = counts(pairs);
     const better = view.metric.direction === "truth" ? "higher" : "better";
-    const part = (count) => `${count} (${Math.round((100 * count) / (pairs.length || 1))} %)`;
+    const part = (count) => `${count} (${Math.round((100 * count) / (pairs.length || 1))}\u00a0%)`;
     sheet.querySelector(".caption").replaceChildren(
       `${one.label} is ${better} on ${part(ones)}, ${two.label} on ${part(twos)} of ${pairs.length} ${view.units}`,
       ties ? `; ${ties} are equal` : "",

@@ -1,5 +1,7 @@
 "use strict";
 {
+  const FEWEST_ROWS = 4; // fewer need no filter
+
   // Sorting: by the button in the head of a column; what is missing stays below.
   const valueIn = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
 
@@ -55,13 +57,25 @@
     }
   };
 
+  // What lies over the tables goes away by Escape, and by a click elsewhere.
+  const makeClosable = (details) => {
+    details.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !details.open) return;
+      details.open = false;
+      details.querySelector("summary").focus();
+    });
+    document.addEventListener("click", (event) => { if (!details.contains(event.target)) details.open = false; });
+  };
+
   const makeFilterable = (room) => {
     const bar = room.querySelector("form.filters");
     const tables = [...room.querySelectorAll(".table")];
+    if (room.querySelectorAll(".table tbody tr").length < FEWEST_ROWS) return;
     const apply = () => { applyFilters(bar, tables); applyColumns(bar, tables); };
     bar.addEventListener("input", apply);
     bar.addEventListener("reset", () => setTimeout(apply));
     bar.addEventListener("submit", (event) => event.preventDefault());
+    bar.querySelectorAll("details").forEach(makeClosable);
     bar.hidden = false;
     apply();
   };
