@@ -6,6 +6,7 @@ folder below `logs/wandb`: an equal run is not sent again, of a changed one the 
 - Offline there is one folder a run, and `wandb sync` sends it.
 - On a server that has the run already, whether `wandb sync` or a replay from another machine brought it there, its
   numbers and steps are written over, because the run is never resumed; an artifact of equal content is no new version.
+  One that was deleted there is refused, because wandb gives an id once: restore it there, or take another project.
 
 wandb keeps paths of this machine in its local files, of those that are to be uploaded and in its logs; it sends
 neither. The logs are removed.

@@ -27,11 +27,14 @@ from bench.dashboards.wandb import Wandb, logged_in
 from bench.errors import CommandError
 from bench.record import RunRecord
 
-pytestmark = pytest.mark.usefixtures("no_accounts")
-
 Finish = Callable[..., RunRecord]
 CANARY = "canary0123456789canary0123456789canary01"
 SCORES = {f"photo{number:02d}": {"psnr": 20.0 + number, "ssim": 0.5 + number / 100} for number in range(20)}
+
+
+@pytest.fixture(autouse=True)
+def own_environment(no_accounts: None) -> None:
+    """Keep the machine's accounts away from every test."""
 
 
 @pytest.fixture

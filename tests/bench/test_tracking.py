@@ -18,7 +18,10 @@ from bench.errors import UsageError
 from bench.panels import PanelCallback
 from bench.tracking import Dashboard, send_picture, training_loggers
 
-pytestmark = pytest.mark.usefixtures("no_accounts")
+
+@pytest.fixture(autouse=True)
+def own_environment(no_accounts: None) -> None:
+    """Keep the machine's accounts away from every test."""
 
 
 def events(folder: Path) -> Any:
