@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.record import RunRecord
+from bench.reported import Reported
 from bench.scoring.metrics import Level, Metric
 
 LEVEL_WORDS: Mapping[Level, str] = {"image": "whole images", "instance": "instances"}
@@ -81,6 +82,7 @@ class Entry:
         failed: pictures without scores because of an error, over all seeds.
         runs: what it is made of, one a seed.
         cost: what its answers cost.
+        reported: the published figures that it shows; None for what was measured.
         rank: by the board's sorting metric, that of its cell.
         tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
             rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
@@ -97,17 +99,29 @@ class Entry:
     scores: Mapping[str, Cell]
     runs: tuple[RunKey, ...]
     cost: Cost = Cost()
+    reported: Reported | None = None
     rank: int | None = None
     tie_group: int | None = None
 
     @property
     def competes(self) -> bool:
-        """Whether it may have a rank: neither partial nor untrained."""
-        return not self.partial and not self.untrained
+        """Whether it may have a rank: measured, neither partial nor untrained."""
+        return self.reported is None and not self.partial and not self.untrained
+
+    @property
+    def source(self) -> str:
+        """Return where published figures come from, how they were made and what confirms them; empty for others."""
+        if self.reported is None:
+            return ""
+        by = self.reported.verified_by
+        told = f"verified by {by}" if by else "not verified: from memory, no document at hand confirms it"
+        return f"{self.reported.source} ({self.reported.protocol}; {told})"
 
     @property
     def notes(self) -> list[str]:
         """Return what a reader must know beside the numbers."""
+        if self.reported is not None:
+            return ["published", "verified" if self.reported.verified_by else "unverified"]
         marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
         return [text for text, holds in marks.items() if holds]
 
@@ -123,7 +137,10 @@ def full_count(entries: Sequence[Entry], metric: Metric) -> int:
 class Board:
     """Hold all methods that may be compared with each other, best first.
 
-    `metrics` are those that any of its entries has, in the order of the table of metrics.
+    Attributes:
+        metrics: those that any of its entries has, in the order of the table of metrics.
+        detectors: those that are shown, where others were left out.
+        published: whether published figures were asked for; they stand last.
     """
 
     dataset: str
@@ -132,6 +149,8 @@ class Board:
     sort: str
     metrics: tuple[Metric, ...]
     entries: tuple[Entry, ...]
+    detectors: tuple[str, ...] = ()
+    published: bool = False
 
     @property
     def title(self) -> str:
@@ -142,3 +161,8 @@ class Board:
     def grouped(self) -> bool:
         """Whether there are tie groups to speak of: several entries that have one."""
         return sum(entry.tie_group is not None for entry in self.entries) > 1
+
+    @property
+    def sources(self) -> list[str]:
+        """Return the sources of its published figures, in the order in which they are numbered from 1."""
+        return list(dict.fromkeys(entry.source for entry in self.entries if entry.source))

@@ -22,6 +22,8 @@ COSTS: Mapping[str, tuple[str, float]] = {
 MACS = (
     "GMACs: 10⁹ multiply-adds of the networks for a picture of 256 x 256 with as many boxes as the detector may give."
 )
+PUBLISHED = "Published figures stand below, without rank: pictures and scores were made otherwise there."
+ONLY_PUBLISHED = "Nothing was measured here; published figures have no rank."
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
 
 
@@ -73,17 +75,21 @@ def costs_of(board: Board) -> list[str]:
 
 
 def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list[str]:
-    """Return what a reader must know about a board, one sentence an item.
+    """Return what a reader must know about a board, one sentence an item; `footnotes` holds the rest.
 
     Args:
         board: that is shown.
         interval: whether intervals are.
         costs: whether speed and size are.
     """
+    if not measured(board):
+        return [ONLY_PUBLISHED]
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
     lines = [f"Ranked by {sorting.name}." if ranked else f"No whole, trained run has {sorting.name} to rank by."]
+    if board.detectors:
+        lines.append(f"Ranked among the runs that are shown, with the detector {' or '.join(board.detectors)}.")
     lines.append(f"n: {unit} in the mean.")
     known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
     if interval and known:
@@ -105,7 +111,24 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     full = full_count(board.entries, sorting)
     if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
-    return [*lines, *_cost_captions(board)] if costs else lines
+    lines += _cost_captions(board) if costs else []
+    return [*lines, PUBLISHED] if board.sources else lines
+
+
+def footnotes(board: Board) -> list[str]:
+    """Return the sources of published figures, each behind its number."""
+    return [f"[{number}] {source}." for number, source in enumerate(board.sources, start=1)]
+
+
+def measured(board: Board) -> bool:
+    """Tell whether anything on a board was measured."""
+    return any(entry.reported is None for entry in board.entries)
+
+
+def notes_of(board: Board, entry: Entry) -> str:
+    """Return what a reader must know beside the numbers of an entry; of published ones, the number of the source."""
+    number = [f"[{board.sources.index(entry.source) + 1}]"] if entry.source else []
+    return " ".join([", ".join(entry.notes), *number])
 
 
 def _cost_captions(board: Board) -> list[str]:
@@ -126,28 +149,28 @@ def headings(board: Board, *, costs: bool = True) -> list[str]:
     group = ["tie"] if board.grouped else []
     scores = [metric.title for metric in board.metrics]
     sizes = [COSTS[name][0] for name in costs_of(board)] if costs else []
+    if not measured(board):
+        return ["method", *scores, *notes]
     return ["rank", *group, "method", "detector", *seeds, "n", *scores, *sizes, *notes]
 
 
 def cells_of(board: Board, entry: Entry, *, interval: bool = True, costs: bool = True) -> list[SheetCell]:
     """Return the cells of one line under `headings`."""
-    names = headings(board)
-    plain = [_place(entry.rank), *([_place(entry.tie_group)] if board.grouped else []), entry.method, entry.detector]
-    plain += [str(entry.seeds), str(entry.n)] if "seeds" in names else [str(entry.n)]
+    places = {"rank": entry.rank, "tie": entry.tie_group}
+    counts = {name: None if entry.reported else getattr(entry, name) for name in ("seeds", "n")}
+    names = headings(board, costs=costs)
+    numbers = {name: MISSING if number is None else str(number) for name, number in (places | counts).items()}
+    plain = {**numbers, "method": entry.method, "detector": entry.detector}
     scores = [
         score_cell(entry.scores.get(metric.id, Cell(None)), metric, interval=interval) for metric in board.metrics
     ]
-    last = [format_cost(entry.cost, name) for name in costs_of(board)] if costs else []
-    last += [", ".join(entry.notes)] if "note" in names else []
-    return [*map(SheetCell, plain), *scores, *map(SheetCell, last)]
-
-
-def _place(number: int | None) -> str:
-    return MISSING if number is None else str(number)
+    last = [format_cost(entry.cost, name) for name in costs_of(board)] if costs and measured(board) else []
+    last += [notes_of(board, entry)] if "note" in names else []
+    return [*(SheetCell(plain[name]) for name in names if name in plain), *scores, *map(SheetCell, last)]
 
 
 def sheet_of(board: Board, *, interval: bool = True, costs: bool = True) -> Sheet:
     """Return a board as a table for people, with or without intervals, with or without speed and size."""
     shown = {"interval": interval, "costs": costs}
     lines = [SheetLine(cells_of(board, entry, **shown), entry.rank is None) for entry in board.entries]
-    return Sheet(board.title, headings(board, costs=costs), lines, captions(board, **shown), "column")
+    return Sheet(board.title, headings(board, costs=costs), lines, captions(board, **shown), "column", footnotes(board))

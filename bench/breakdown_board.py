@@ -17,6 +17,7 @@ from bench.leaderboard import check_measured, finished_runs
 from bench.ranking import DEFAULT_SORT, LEVELS, places, rank_records
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.sheet import Sheet, SheetCell, SheetLine
+from bench.shown import EVERYTHING, Shown
 
 FILE = "breakdown.csv"
 PARTED: Mapping[By, str] = {
@@ -60,7 +61,12 @@ class BreakdownBoard:
 
 
 def read_breakdown_boards(
-    folders: Sequence[Path], by: By, *, levels: Sequence[Level] = LEVELS, sort: str | None = None
+    folders: Sequence[Path],
+    by: By,
+    *,
+    levels: Sequence[Level] = LEVELS,
+    sort: str | None = None,
+    shown: Shown = EVERYTHING,
 ) -> list[BreakdownBoard]:
     """Read what `colorbench run` wrote, one board for each dataset and protocol.
 
@@ -69,6 +75,7 @@ def read_breakdown_boards(
         by: what parts the groups.
         levels: that the reader wants to see.
         sort: the metric; `DEFAULT_SORT` where None.
+        shown: which of the runs are shown, and ranked among themselves.
 
     Raises:
         UsageError: The groups are not of such a level, or no single picture has the metric.
@@ -79,7 +86,7 @@ def read_breakdown_boards(
     fitting = LEVEL_OF[by]
     if fitting not in levels:
         raise UsageError(f"--by {by} parts {fitting}s, so --level {levels[0]} has no such table: leave --level out")
-    runs = finished_runs(folders)
+    runs = shown.of(finished_runs(folders))
     boards = rank_records([record for _, record in runs], sort=sort or DEFAULT_SORT, levels=[fitting])
     found = {run_key(record): folder for folder, record in runs}
     return [break_down_board(board, by, found) for board in check_measured(boards, folders, sort)]
@@ -232,7 +239,13 @@ def _columns(metric: Metric) -> list[str]:
 
 
 def render_breakdowns(
-    folders: Sequence[Path], form: str, by: By, *, levels: Sequence[Level] = LEVELS, sort: str | None = None
+    folders: Sequence[Path],
+    form: str,
+    by: By,
+    *,
+    levels: Sequence[Level] = LEVELS,
+    sort: str | None = None,
+    shown: Shown = EVERYTHING,
 ) -> str:
     """Return the breakdowns of output folders as text in one of `FORMATS`.
 
@@ -241,7 +254,7 @@ def render_breakdowns(
     """
     if form not in FORMATS:
         raise UsageError(f"--by has no format {form}; it has {', '.join(FORMATS)}")
-    return FORMATS[form](tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort)))
+    return FORMATS[form](tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort, shown=shown)))
 
 
 def print_breakdowns(
@@ -250,10 +263,11 @@ def print_breakdowns(
     *,
     levels: Sequence[Level] = LEVELS,
     sort: str | None = None,
+    shown: Shown = EVERYTHING,
     console: Console | None = None,
 ) -> None:
     """Print the breakdowns of output folders to the terminal, or as plain text where there is none."""
-    print_tables(tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort)), console)
+    print_tables(tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort, shown=shown)), console)
 
 
 def tables_of(boards: Sequence[BreakdownBoard]) -> Tables:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import UsageError
 from bench.plugins import Extended, Plugin
+from bench.reported import Reported
 
 HERE = Path(__file__).parent
 Tree = dict[str, Any]
@@ -43,7 +44,7 @@ class MethodCard(BaseModel):
         uses_hints: whether it takes colours that are given away, `hints: N` in a suite.
         stages: ids of the methods to be trained one after another, its own last; empty where nothing is trained.
         weights: its published weights; None where there are none.
-        reported: figures that its authors published; facts only, never mixed with measured ones.
+        reported: figures of it that papers give; facts only, never mixed with measured ones.
         plugin: the distribution that brings it, with its version; None for a method of colorbench's own.
     """
 
@@ -63,7 +64,7 @@ class MethodCard(BaseModel):
     stages: tuple[str, ...] = ()
     published: Published = Published()
     weights: Release | None = None
-    reported: tuple[dict[str, Any], ...] = ()
+    reported: tuple[Reported, ...] = ()
     plugin: str | None = None
 
 

@@ -117,7 +117,7 @@ def _cell(cell: SheetCell) -> str:
 
 
 def _notes(sheet: Sheet) -> list[str]:
-    """Return the sentences below a table as a paragraph as wide as the line."""
-    notes = [*tell_places(sheet, "Bold", "underlined"), *sheet.captions]
-    text = " ".join(map(escape_latex, notes))
-    return [rf"\par\smallskip\parbox{{\linewidth}}{{\footnotesize\raggedright {text}}}"] if notes else []
+    """Return the sentences below a table, and each footnote, as paragraphs as wide as the line."""
+    sentences = " ".join([*tell_places(sheet, "Bold", "underlined"), *sheet.captions])
+    box = r"\par\smallskip\parbox{\linewidth}{\footnotesize\raggedright %s}"
+    return [box % escape_latex(text) for text in (sentences, *sheet.footnotes) if text]

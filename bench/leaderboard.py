@@ -1,6 +1,7 @@
 """Leaderboards of records, for the terminal and as Markdown, CSV, JSON and HTML. Knows no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,6 +17,7 @@ from bench.observations import Observations, read_observations
 from bench.ranking import DEFAULT_SORT, LEVELS, columns_of, rank_records, to_lines
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Level
+from bench.shown import EVERYTHING, Shown
 
 HTML = "html"
 SUFFIXES = {"tex": "latex"}
@@ -64,19 +66,34 @@ def rank_runs(
     return rank_records([record for _, record in runs], sort=sort, levels=levels, observations=observations)
 
 
-def read_boards(folders: Sequence[Path], *, levels: Sequence[Level] = LEVELS, sort: str | None = None) -> list[Board]:
+def read_boards(
+    folders: Sequence[Path],
+    *,
+    levels: Sequence[Level] = LEVELS,
+    sort: str | None = None,
+    shown: Shown = EVERYTHING,
+    published: bool = False,
+) -> list[Board]:
     """Read records and rank them.
 
     Args:
         folders: output folders of runs.
         levels: which of `LEVELS` are wanted.
         sort: the metric that ranks; `DEFAULT_SORT` where None, and then nothing has a rank if no run has it.
+        shown: which of the runs are shown, and ranked among themselves.
+        published: whether the figures of papers follow, on boards of their own for datasets without a run.
 
     Raises:
         MissingError: There is no finished run, nothing was scored at the level, or no run has the metric to sort by.
+        UsageError: `shown` names what no run has.
     """
-    boards = rank_runs(finished_runs(folders), sort=sort or DEFAULT_SORT, levels=levels)
-    return check_measured(boards, folders, sort)
+    from bench.published import published_datasets, with_published
+
+    runs = shown.of(finished_runs(folders), published_datasets() if published else ())
+    boards = rank_runs(runs, sort=sort or DEFAULT_SORT, levels=levels)
+    if boards or not published:
+        boards = [replace(board, detectors=shown.detectors) for board in check_measured(boards, folders, sort)]
+    return with_published(boards, levels, sort or DEFAULT_SORT, shown.datasets) if published else boards
 
 
 def finished_runs(folders: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
@@ -127,15 +144,26 @@ def print_leaderboards(
     *,
     levels: Sequence[Level] = LEVELS,
     sort: str | None = None,
+    shown: Shown = EVERYTHING,
+    published: bool = False,
     console: Console | None = None,
 ) -> None:
     """Print the boards of output folders to the terminal, or as plain text where there is none."""
-    print_tables(tables_of(read_boards(folders, levels=levels, sort=sort)), console)
+    boards = read_boards(folders, levels=levels, sort=sort, shown=shown, published=published)
+    print_tables(tables_of(boards), console)
 
 
-def render(folders: Sequence[Path], form: str, *, levels: Sequence[Level] = LEVELS, sort: str | None = None) -> str:
+def render(
+    folders: Sequence[Path],
+    form: str,
+    *,
+    levels: Sequence[Level] = LEVELS,
+    sort: str | None = None,
+    shown: Shown = EVERYTHING,
+    published: bool = False,
+) -> str:
     """Return the boards of output folders as `format_boards` does."""
-    return format_boards(read_boards(folders, levels=levels, sort=sort), form)
+    return format_boards(read_boards(folders, levels=levels, sort=sort, shown=shown, published=published), form)
 
 
 def write_leaderboards(out: Path) -> None:

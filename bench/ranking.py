@@ -21,6 +21,7 @@ PLACE_COLUMNS = ("dataset", "protocol", "level", "rank", "tie_group")
 FIRST_COLUMNS = (*PLACE_COLUMNS, "method", "detector", "seeds", "n", "partial", "untrained")
 METRIC_COLUMNS = ("", "_low", "_high", "_rank")
 COST_COLUMNS = ("images_per_second", "parameters", "gmacs")
+PUBLISHED_COLUMNS = ("published", "verified")
 
 
 def rank_records(
@@ -223,13 +224,18 @@ def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[RunKey, Obs
 def columns_of(boards: Sequence[Board]) -> list[str]:
     """Return the columns of `leaderboard.csv`."""
     scores = [f"{metric}{part}" for metric in _metrics_of(boards) for part in METRIC_COLUMNS]
-    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS]
+    published = PUBLISHED_COLUMNS if any(board.published for board in boards) else ()
+    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS, *published]
 
 
 def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """Return one flat mapping an entry, with the columns of `leaderboard.csv`; what is missing is None."""
+    """Return one flat mapping an entry, with the columns of `leaderboard.csv`; what is missing is None.
+
+    Published figures stand there once, also where they are shown beside runs under several protocols.
+    """
     metrics = _metrics_of(boards)
-    return [_line(board, entry, metrics) for board in boards for entry in board.entries]
+    lines = [_line(board, entry, metrics) for board in boards for entry in board.entries]
+    return [line for place, line in enumerate(lines) if not line.get("published") or line not in lines[:place]]
 
 
 def to_frame(boards: Sequence[Board]) -> "pd.DataFrame":
@@ -241,15 +247,21 @@ def to_frame(boards: Sequence[Board]) -> "pd.DataFrame":
 
 
 def _metrics_of(boards: Sequence[Board]) -> list[str]:
-    return [name for name in METRICS if any(metric.id == name for board in boards for metric in board.metrics)]
+    present = {metric.id for board in boards for metric in board.metrics}
+    return [name for name in METRICS if name in present] + sorted(present - METRICS.keys())
 
 
 def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
-    place = (board.dataset, board.protocol, board.level, entry.rank, entry.tie_group)
-    facts = (entry.method, entry.detector, entry.seeds, entry.n, entry.partial, entry.untrained)
-    line: dict[str, Any] = dict(zip(FIRST_COLUMNS, (*place, *facts), strict=True))
+    measured = (board.protocol, entry.detector, entry.seeds, entry.n, entry.partial, entry.untrained)
+    protocol, detector, *facts = measured if entry.reported is None else (None,) * len(measured)
+    place = (board.dataset, protocol, board.level, entry.rank, entry.tie_group)
+    line: dict[str, Any] = dict(zip(FIRST_COLUMNS, (*place, entry.method, detector, *facts), strict=True))
     for name in metrics:
         cell = entry.scores.get(name, Cell(None))
         values = (cell.mean, cell.low, cell.high, cell.rank)
         line |= {f"{name}{part}": value for part, value in zip(METRIC_COLUMNS, values, strict=True)}
-    return line | {name: getattr(entry.cost, name) for name in COST_COLUMNS}
+    line |= {name: getattr(entry.cost, name) for name in COST_COLUMNS}
+    if not board.published:
+        return line
+    verified = None if entry.reported is None else entry.reported.verified_by is not None
+    return line | dict(zip(PUBLISHED_COLUMNS, (entry.source or None, verified), strict=True))

@@ -53,6 +53,7 @@ class Sheet:
 
     Attributes:
         best_of: what a marked cell is the best of: `column` or `line`.
+        footnotes: below the sentences, one a line.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Sheet:
     lines: Sequence[SheetLine]
     captions: Sequence[str]
     best_of: str
+    footnotes: Sequence[str] = ()
 
     @property
     def places(self) -> set[int]:
@@ -94,7 +96,9 @@ def to_markdown(sheet: Sheet) -> str:
     lines += [[_markdown_cell(cell) for cell in line.cells] for line in sheet.lines]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = [*tell_places(sheet, "Bold", "underlined"), *map(_markdown_note, sheet.captions)]
-    return f"\n## {escape_markdown(sheet.title)}\n\n{table}\n\n{' '.join(notes)}\n"
+    parts = [f"## {escape_markdown(sheet.title)}", table, " ".join(notes)]
+    parts += ["\n".join(f"- {_markdown_note(note)}" for note in sheet.footnotes)] if sheet.footnotes else []
+    return "".join(f"\n{part}\n" for part in parts)
 
 
 def _markdown_cell(cell: SheetCell) -> str:
@@ -121,7 +125,8 @@ def print_sheet(console: Console, versions: Sequence[Sheet]) -> None:
     marks = tell_places(sheet, *(("Bold", "underlined") if console.is_terminal else STARS.values()))
     console.print(Text(visible(sheet.title), style="bold"))
     console.print(table)
-    console.print(Text(" ".join(map(visible, [*marks, *sheet.captions])), style="dim"))
+    for note in (" ".join([*marks, *sheet.captions]), *sheet.footnotes):
+        console.print(Text(visible(note), style="dim"))
     console.print()
 
 
