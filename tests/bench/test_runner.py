@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 
 from bench import workers
-from bench.dashboards.tensorboard import TensorBoard
 from bench.build import build_method
 from bench.catalog import model_tree, with_settings
+from bench.dashboards.tensorboard import TensorBoard
 from bench.errors import CommandError, MissingError, UsageError
+from bench.leaderboard import format_boards, rank_runs, read_runs
 from bench.locks import Lock
 from bench.manifest import save_weights
 from bench.plan import Places
@@ -75,9 +76,14 @@ def contents(out: Path) -> dict[str, bytes]:
         for key in ("started_utc", "seconds", "images_per_second", "peak_memory_mb"):
             del record[key]
         found[str(path.relative_to(out))] = json.dumps(record).encode()
-    for path in out.glob("leaderboard.*"):
-        found[path.name] = path.read_bytes()
-    return found
+    return found | boards_without_clock(out)
+
+
+def boards_without_clock(out: Path) -> dict[str, bytes]:
+    """Return the leaderboards as they would be had all runs taken the same time on the same machine."""
+    alike = {"images_per_second": 1.0, "processes": 1}
+    boards = rank_runs([(folder, record.model_copy(update=alike)) for folder, record in read_runs([out])])
+    return {form: format_boards(boards, form).encode() for form in ("md", "csv", "html")}
 
 
 @pytest.fixture(scope="module")
