@@ -279,4 +279,6 @@ def _answer_line(answer: Answer) -> dict[str, Cell]:
         "answer": answer.answer,
         "chosen": chosen_of(answer) if len(answer.trial.shown) > 1 else None,
         "response": answer.response,
+        "exposure": answer.exposures[0] if answer.exposures else None,
+        "hidden": int(answer.hidden),
     }
