@@ -20,17 +20,33 @@ INTERVALS = "Dots are means, lines their 95 % bootstrap intervals over images."
 def draw_scores(subject: Subject) -> Plot:
     """Draw the mean of each method, best first."""
     methods, metric = subject.methods, subject.metric
+    cells = [method.cell(metric) for method in methods]
     figure, axes = one_panel(COLUMN, REST + LINE * len(methods))
-    draw_dots(axes, methods, [method.cell(metric) for method in methods])
+    draw_dots(axes, methods, cells)
     name_methods(axes, methods)
     axes.set_xlabel(metric.title)
-    hollow = any(method.entry.rank is None for method in methods)
+    truth = _truth(cells)
+    if truth is not None:
+        axes.axvline(truth, color=MUTED, linestyle="--", linewidth=0.8)
     caption = (
         f"{subject.place}.",
-        INTERVALS if any(method.cell(metric).low is not None for method in methods) else "Dots are means.",
-        "Hollow dots have no rank." if hollow else "",
+        _meaning(subject, cells),
+        "Dashed: the mean of the true pictures, nearest to which is best." if truth is not None else "",
+        "Hollow dots have no rank." if any(method.entry.rank is None for method in methods) else "",
     )
     return subject.plot(figure, ("scores",), len(methods), caption)
+
+
+def _truth(cells: Sequence[Cell]) -> float | None:
+    """Return the mean of the true pictures, of a metric that is best there."""
+    known = [(cell.mean, cell.difference) for cell in cells]
+    return next((mean - apart for mean, apart in known if mean is not None and apart is not None), None)
+
+
+def _meaning(subject: Subject, cells: Sequence[Cell]) -> str:
+    if subject.metric.of_set:
+        return "A dot is one number of the whole set."
+    return INTERVALS if any(cell.low is not None for cell in cells) else "Dots are means."
 
 
 def draw_dots(axes: "Axes", methods: Sequence[Method], cells: Sequence[Cell | None]) -> None:

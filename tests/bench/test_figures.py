@@ -128,6 +128,18 @@ def test_several_seeds_are_one_dot_at_their_mean(finish_run: Callable[..., RunRe
     assert "2 seeds" in plot.caption
 
 
+def test_the_truth_is_a_line_where_nearest_to_it_is_best(finish_run: Callable[..., RunRecord], tmp_path: Path) -> None:
+    scores = {
+        "a": {"colorfulness": 20.0, "colorfulness_truth": 31.0},
+        "b": {"colorfulness": 24.0, "colorfulness_truth": 35.0},
+    }
+    finish_run(tmp_path, scores, metrics=("colorfulness",))
+    plot = draw_scores(subjects_of(tmp_path, "colorfulness")[0])
+    (line,) = [line for line in plot.figure.axes[0].get_lines() if line.get_linestyle() == "--"]
+    assert points_of(line) == [[33.0, 0.0], [33.0, 1.0]]
+    assert "Dashed" in plot.caption
+
+
 def test_what_has_no_rank_is_hollow_below_a_rule_and_says_why(
     finish_run: Callable[..., RunRecord], tmp_path: Path
 ) -> None:
