@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import LEVEL_WORDS, Board, Cell
-from bench.board_text import COSTS, captions, costs_of, format_cost, format_interval, format_score
+from bench.board_text import COSTS, captions, costs_of, footnotes, format_cost, format_interval, format_score, notes_of
 from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.leaderboard import rank_runs, read_record, record_paths
@@ -78,6 +78,13 @@ def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Galle
 def leaderboard_page(boards: Sequence[Board]) -> str:
     """Return the boards alone as HTML."""
     return _render("leaderboard.html.j2", boards=boards)
+
+
+def tables_page(tables: Tables) -> str:
+    """Return tables that are no leaderboards as HTML."""
+    return _render(
+        "sheets.html.j2", title=tables.title, sheets=[full for full, *_ in tables.sheets], words=TEXT_COLUMNS, missing=MISSING
+    )
 
 
 def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
@@ -147,7 +154,8 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.globals.update(captions=captions, shared_captions=shared_captions)
-    environment.globals.update(mean_text=mean_text, format_interval=format_interval)
+    environment.globals.update(mean_text=mean_text, format_interval=format_interval, notes_of=notes_of)
+    environment.globals.update(footnotes=footnotes)
     environment.globals.update(costs=COSTS, costs_of=costs_of, format_cost=format_cost, board_columns=board_columns)
     environment.globals.update(run_columns=run_columns, run_value=run_value)
     environment.filters.update(visible=visible, short=short, moment=moment, level_words=LEVEL_WORDS.__getitem__)

@@ -13,6 +13,7 @@ import html5lib
 import pytest
 
 from bench.board import Board
+from bench.box_errors import DetectorError, Perturbation
 from bench.breakdown import read_breakdown
 from bench.errors import MissingError
 from bench.leaderboard import read_boards, read_runs
@@ -208,6 +209,24 @@ def test_plots_hold_the_mean_over_seeds_of_what_all_have(tmp_path: Path, finish_
     (found,) = island(write_report(tmp_path).read_text())["sets"]
     assert (found["methods"], found["pictures"]) == (["gray"], ["a/one", "a/two"])
     assert found["levels"]["image"]["scores"]["psnr"] == [[round((20.123456789 + 30) / 2, 4), 21.0]]
+
+
+def test_plots_hold_the_curves_of_detector_errors(tmp_path: Path, finish_run: Finish) -> None:
+    for missed, psnr in ((0.0, 25.0), (0.5, 24.0), (1.0, 21.0)):
+        scores = {key: {"psnr": psnr + place} for place, key in enumerate("abc")}
+        boxes = f"annotations-drop{missed:g}" if missed else "annotations"
+        record = finish_run(tmp_path, scores, method="fusion", detector=boxes, metrics=("psnr",))
+        made = Perturbation(detector="annotations", boxes="e", drop=missed) if missed else None
+        measured = DetectorError(missed=missed, false=0, doubled=0, boxes=1, mean_iou=None)
+        digests = record.digests.model_copy(update={"boxes": "p" if missed else "e"})
+        changes = {"perturbation": made, "detector_error": measured, "digests": digests}
+        path = tmp_path / f"runs/samples/fusion--{boxes}--s0/record.json"
+        path.write_text(record.model_copy(update=changes).to_json())
+    (found,) = island(write_report(tmp_path).read_text())["sets"]
+    curves = next(each for each in found["errors"] if (each["level"], each["metric"]) == ("image", "psnr"))
+    (series,) = curves["series"]
+    assert (curves["error"], series["label"], series["kind"]) == ("drop", "fusion · annotations", "curve")
+    assert [point[:2] for point in series["points"]] == [[0.0, 26.0], [0.5, 25.0], [1.0, 22.0]]
 
 
 def test_tables_that_are_not_the_records_are_not_drawn(tmp_path: Path, finish_run: Finish) -> None:

@@ -92,6 +92,20 @@
       return chip;
     });
     legend.replaceChildren(...chips);
+    if (entries.length > FIRST) legend.append(wholeChip(legend, entries, hidden));
+  };
+
+  // Many methods are shown or hidden at once.
+  const wholeChip = (legend, entries, hidden) => {
+    const all = entries.every(({ label }) => !hidden.has(label));
+    const chip = html("button", { type: "button", class: "chip all" }, all ? `only the first ${FIRST}` : `show all ${entries.length}`);
+    chip.onclick = () => {
+      entries.forEach(({ label }, place) => hidden[all && place >= FIRST ? "add" : "delete"](label));
+      fillLegend(legend, entries, hidden);
+      legend.querySelector(".all").focus();
+      redraw();
+    };
+    return chip;
   };
 
   const left = (view) => view.level.total > view.level.pictures.length ? ` ${view.level.pictures.length} of ${view.level.total} ${view.units}, evenly spread over their names, are drawn.` : "";
@@ -162,9 +176,9 @@
       caption: "The score when boxes are left out, moved, doubled or added; bands are 95\u00a0% intervals. The flatter a curve, the less its method hangs on the detector. A line without marks is a method that looks at no boxes, a lone mark a real detector.",
       draw: (sheet, view) => {
         const names = [...new Set(view.set.errors.flatMap(({ series }) => series.map(({ label }) => label)))];
-        const present = new Set(view.errors.flatMap(({ series }) => series.map(({ label }) => label)));
-        const entries = names.map((label, number) => ({ label, number })).filter(({ label }) => present.has(label));
-        if (legend.childElementCount !== entries.length) fillLegend(legend, entries, gone);
+        const entries = names.map((label, number) => ({ label, number }));
+        if (legend.dataset.of !== view.set.title) fillLegend(legend, entries, gone);
+        legend.dataset.of = view.set.title;
         groups.errors(sheet, view, (label) => gone.has(label) ? -1 : names.indexOf(label));
       },
     });
@@ -173,7 +187,8 @@
   const partsOf = (view) => Object.keys(PARTS).filter((name) => view.groups[name]?.names.length > 1 && view.groups[name].scores[view.metric.id]);
 
   const start = () => {
-    labels.slice(FIRST).forEach((label) => hidden.add(label));
+    const first = new Set(data.sets.flatMap((set) => set.methods.slice(0, FIRST)));
+    labels.filter((label) => !first.has(label)).forEach((label) => hidden.add(label));
     setOptions(choice.set, data.sets.map((set, place) => [String(place), set.title]));
     chooseSet();
     room.hidden = false;
