@@ -62,7 +62,7 @@ def study(
     shown = UNLIMITED if key.exposure is None else f"{key.exposure:g} s"
     typer.echo(
         f"{where / 'page' / 'index.html'}: {key.protocol}, {len(key.methods)} methods, {key.pictures} pictures, "
-        f"{key.trials_per_session} trials and {key.checks} checks for each of {key.participants} "
+        f"{key.trials_per_session} trials with {key.checks} more as attention checks for each of {key.participants} "
         f"participants, exposure {shown}\n"
         f"Give participants the folder {where / 'page'} alone, each with a number of their own; {where / 'key.json'} "
         f"tells what is shown.\nThen: colorbench study {folder} --out {where} --answers FILE..."

@@ -148,7 +148,7 @@ def _answer(key: Key, cells: Mapping[str, str], where: str) -> Answer:
     session, place = _whole(cells, "session", where), _whole(cells, "place", where)
     if trial.session != session:
         raise AnswerError(f"{where}: trial {trial.id} is of session {trial.session}, not of {session}")
-    if [each.id for each in key.session(session)][place - 1 : place] != [trial.id]:
+    if [each.id for each in key.sessions[session]][place - 1 : place] != [trial.id]:
         raise AnswerError(f"{where}: trial {trial.id} is not the one at place {place} of its session")
     exposures = [_number(cells, name, where) for name in ("exposure_ms", "second_exposure_ms") if cells[name]]
     return Answer(

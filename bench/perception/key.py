@@ -1,7 +1,7 @@
 """The key of a study: what each trial showed, kept by the researcher and never beside the page."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -90,9 +90,14 @@ class Key(BaseModel):
         """Return the trials by their ids."""
         return {trial.id: trial for trial in self.trials}
 
-    def session(self, number: int) -> list[Trial]:
-        """Return the trials of a session in order, without practice."""
-        return [trial for trial in self.trials if trial.session == number and trial.kind != "practice"]
+    @cached_property
+    def sessions(self) -> Mapping[int, Sequence[Trial]]:
+        """Return the trials of each session in order, by its number from 1."""
+        found: dict[int, list[Trial]] = {number: [] for number in range(1, self.participants + 1)}
+        for trial in self.trials:
+            if trial.kind != "practice":
+                found.setdefault(trial.session, []).append(trial)
+        return found
 
     def to_json(self) -> str:
         """Return the content of `key.json`."""

@@ -133,7 +133,7 @@ def page_data(key: Key) -> dict[str, Any]:
         "turns": key.layout == "turns",
         "exposure": key.exposure,
         "practice": [[*_entry(trial), trial.right_answer] for trial in key.trials if trial.kind == "practice"],
-        "sessions": [[_entry(trial) for trial in key.session(number + 1)] for number in range(key.participants)],
+        "sessions": [[_entry(trial) for trial in session] for session in key.sessions.values()],
     }
 
 

@@ -75,7 +75,7 @@ def as_page_writes(key: Key, participant: str, session: int, choose: Choose, /, 
     """Return the cells of a whole session; `cells` replaces what all lines have."""
     rows: list[list[str]] = []
     check, exposure = key.study, f"{1000 * (key.exposure or 2):.1f}"
-    for place, trial in enumerate(key.session(session), 1):
+    for place, trial in enumerate(key.sessions[session], 1):
         told = (key.study, participant, session, place, trial.id, choose(trial), f"{500 + place}.0", exposure)
         measured = ("", 1, 0, "16.67", "1280x800@1", "2026-01-02T03:04:05.678Z")
         line = {**dict(zip(COLUMNS, (*told, *measured), strict=False)), **cells}

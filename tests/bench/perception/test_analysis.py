@@ -107,7 +107,7 @@ def test_who_looks_away_is_excluded_and_counted(gathered: Gathered, answer: Writ
 
 def test_three_quarters_of_the_checks_are_enough(gathered: Gathered, answer: Write) -> None:
     key = study(gathered, ProtocolId.preference, checks=4, trials=10)
-    one_wrong = next(trial.id for trial in key.session(1) if trial.kind == "check")
+    one_wrong = next(trial.id for trial in key.sessions[1] if trial.kind == "check")
 
     def choose(trial: Trial) -> str:
         right = trial.right_answer or "left"

@@ -29,7 +29,7 @@ def change(path: Path, column: str, value: str, line: int = 2) -> Path:
 
 def test_answers_are_those_of_the_page(key: Key, answer: Write) -> None:
     found = read_answers(key, [answer(key, "7", 3, left)])
-    assert [each.trial for each in found] == key.session(3)
+    assert [each.trial for each in found] == key.sessions[3]
     assert {(each.participant, each.session, each.answer, each.showings) for each in found} == {("7", 3, "left", 1)}
     assert (found[0].response, found[0].exposures) == (0.501, (2.0,))
 
@@ -99,7 +99,7 @@ def test_practice_is_no_answer(key: Key, answer: Write) -> None:
 
 def test_one_number_for_two_people_is_seen(key: Key, answer: Write) -> None:
     paths = [answer(key, "7", 1, left), answer(key, "7", 1, left)]
-    assert len(read_answers(key, paths)) == len(key.session(1))
+    assert len(read_answers(key, paths)) == len(key.sessions[1])
     with pytest.raises(AnswerError, match="different answers of participant 7"):
         read_answers(key, [*paths, answer(key, "7", 1, lambda trial: "right")])
 

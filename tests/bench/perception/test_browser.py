@@ -136,9 +136,9 @@ def practise(page: "Page", key: Key, act: Act = by_key) -> None:
 def answer_all(page: "Page", key: Key, session: int, choose: Callable[[Trial], str], act: Act = by_key) -> None:
     """Answer the trials that are left of a session."""
     begun = int(page.inner_text("#progress").split(" of ")[0]) - 1
-    for place, trial in enumerate(key.session(session)[begun:], begun + 1):
+    for place, trial in enumerate(key.sessions[session][begun:], begun + 1):
         await_answer(page)
-        assert page.inner_text("#progress") == f"{place} of {len(key.session(session))}"
+        assert page.inner_text("#progress") == f"{place} of {len(key.sessions[session])}"
         sources = [str(image.get_attribute("src")) for image in page.locator(".frame img").all()]
         assert [source.rpartition("/")[2] for source in sources] == list(trial.files)
         act(page, choose(trial), key)
@@ -214,7 +214,7 @@ def test_pictures_in_turn_are_seen_for_their_time(make: Make, opened: Open, tmp_
 def find_session(page: "Page", key: Key) -> int:
     """Return the session whose first trial is shown."""
     shown = str(page.locator("#first").get_attribute("src")).rpartition("/")[2]
-    return next(n for n in range(1, key.participants + 1) if key.session(n)[0].files[0] == shown)
+    return next(n for n in range(1, key.participants + 1) if key.sessions[n][0].files[0] == shown)
 
 
 def test_session_goes_on_after_a_reload(make: Make, opened: Open, tmp_path: Path) -> None:

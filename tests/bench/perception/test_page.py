@@ -53,7 +53,7 @@ def test_page_folder_does_not_tell_the_methods(folder: Path, gathered: Gathered)
 
 def test_page_knows_true_answers_of_practice_alone(folder: Path) -> None:
     key, data = read_key(folder), data_of((folder / "page" / "index.html").read_text(encoding="utf-8"))
-    planned = [[[trial.id, *(file[:12] for file in trial.files)] for trial in key.session(n)] for n in range(1, 5)]
+    planned = [[[trial.id, *(file[:12] for file in trial.files)] for trial in key.sessions[n]] for n in range(1, 5)]
     assert data["sessions"] == planned
     assert [entry[-1] for entry in data["practice"]] == [
         trial.right_answer for trial in key.trials if trial.kind == "practice"
