@@ -13,7 +13,7 @@ from bench.board_text import MISSING, score_cell
 from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
 from bench.errors import MissingError, UsageError
 from bench.formats import FORMATS, Tables, print_tables
-from bench.leaderboard import check_measured, finished_runs
+from bench.leaderboard import HTML, check_measured, finished_runs
 from bench.ranking import DEFAULT_SORT, LEVELS, places, rank_records
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.sheet import Sheet, SheetCell, SheetLine
@@ -247,14 +247,13 @@ def render_breakdowns(
     sort: str | None = None,
     shown: Shown = EVERYTHING,
 ) -> str:
-    """Return the breakdowns of output folders as text in one of `FORMATS`.
+    """Return the breakdowns of output folders as text in one of the formats of leaderboards."""
+    tables = tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort, shown=shown))
+    if form == HTML:
+        from bench.report.page import tables_page
 
-    Raises:
-        UsageError: There is no such format for them.
-    """
-    if form not in FORMATS:
-        raise UsageError(f"--by has no format {form}; it has {', '.join(FORMATS)}")
-    return FORMATS[form](tables_of(read_breakdown_boards(folders, by, levels=levels, sort=sort, shown=shown)))
+        return tables_page(tables)
+    return FORMATS[form](tables)
 
 
 def print_breakdowns(

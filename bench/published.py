@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from bench.board import Board, Cell, Entry
 from bench.board_text import MISSING
-from bench.catalog import HERE, read_yaml, shipped_methods
+from bench.catalog import HERE, MethodCard, read_yaml, shipped_methods
 from bench.reported import OutsideCard, Reported
 from bench.scoring.metrics import METRICS, Level, Metric
 
@@ -70,7 +70,8 @@ def outside() -> Mapping[str, OutsideCard]:
 
 def figures() -> Iterator[tuple[str, Reported]]:
     """Name all published figures, each with the id of its method."""
-    for card in (*shipped_methods().values(), *outside().values()):
+    cards: tuple[MethodCard | OutsideCard, ...] = (*shipped_methods().values(), *outside().values())
+    for card in cards:
         for reported in card.reported:
             yield card.id, reported
 

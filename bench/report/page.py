@@ -14,9 +14,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.board import LEVEL_WORDS, Board, Cell
-from bench.board_text import COSTS, captions, costs_of, footnotes, format_cost, format_interval, format_score, notes_of
+from bench.board_text import (
+    COSTS,
+    MISSING,
+    captions,
+    costs_of,
+    footnotes,
+    format_cost,
+    format_interval,
+    format_score,
+    notes_of,
+)
 from bench.errors import MissingError
 from bench.files import atomic_write
+from bench.formats import Tables
 from bench.leaderboard import rank_runs, read_record, record_paths
 from bench.record import RunRecord
 from bench.report.columns import board_columns, run_columns, run_value
@@ -24,6 +35,7 @@ from bench.report.gallery import PICTURES, Gallery, galleries, gallery_data, met
 from bench.report.plots import plot_data
 from bench.rows import read_rows
 from bench.scoring.metrics import Metric
+from bench.sheet import TEXT_COLUMNS
 from bench.terminal import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -83,7 +95,11 @@ def leaderboard_page(boards: Sequence[Board]) -> str:
 def tables_page(tables: Tables) -> str:
     """Return tables that are no leaderboards as HTML."""
     return _render(
-        "sheets.html.j2", title=tables.title, sheets=[full for full, *_ in tables.sheets], words=TEXT_COLUMNS, missing=MISSING
+        "sheets.html.j2",
+        title=tables.title,
+        sheets=[full for full, *_ in tables.sheets],
+        words=TEXT_COLUMNS,
+        missing=MISSING,
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import html5lib
 import numpy as np
 import pytest
 from rich.console import Console
@@ -213,6 +214,14 @@ def test_csv_and_json_hold_all_digits(out: Path) -> None:
     assert objects[2]["rank"] is None
 
 
+def test_a_page_of_breakdowns_is_valid_html(out: Path) -> None:
+    page = render_breakdowns([out], "html", "size")
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert '<strong>26.50</strong> <small class="spread">[24.00, 29.00]</small>' in page
+    assert "<u>20.00</u>" in page
+    assert render_breakdowns([out], "html", "category").count("<tr") == 2
+
+
 def test_a_narrow_terminal_loses_intervals(out: Path) -> None:
     printed = {}
     for width in (40, 120):
@@ -230,8 +239,6 @@ def test_what_cannot_be_parted_is_said(out: Path) -> None:
         read_breakdown_boards([out], "category", levels=["image"])
     with pytest.raises(UsageError, match="fid is a score of a whole set"):
         read_breakdown_boards([out], "size", sort="fid")
-    with pytest.raises(UsageError, match="--by has no format html; it has terminal, md, csv, json, latex"):
-        render_breakdowns([out], "html", "size")
     with pytest.raises(MissingError, match="ssim was not measured in these runs; available: psnr"):
         read_breakdown_boards([out], "size", sort="ssim")
     with pytest.raises(MissingError, match="no finished run"):
