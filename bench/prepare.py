@@ -20,7 +20,7 @@ from bench.provenance import canonical_digest, plugin_sources, run_id, sources_d
 from bench.scoring.classification import tell_classes
 from bench.scoring.networks import find_networks
 from bench.suite import Suite
-from bench.suite_boxes import BoxPlace, SeenBoxes
+from bench.suite_boxes import BoxPlace, SeenBoxes, find_boxes
 from bench.weights import load_manifest, weights_digest
 from datamodules.photos import PhotoSource
 from datamodules.protocol import PROTOCOLS
@@ -121,12 +121,12 @@ def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     for notice in notices:
         say(notice)
     boxes = {
-        place: _boxes(suite, run, data[run.dataset.name], options)
-        for place, run in {_box_place(run): run for run in runs if run.detector.id != "none"}.items()
+        name: _boxes(suite, [run for run in runs if run.dataset.name == name], found, options)
+        for name, found in data.items()
     }
     jobs = []
     for run in runs:
-        seen = boxes.get(_box_place(run))
+        seen = boxes[run.dataset.name].get((run.detector.name, run.seed))
         found = Found(data[run.dataset.name], weights[run.method.name, run.seed], seen, metrics)
         jobs.append(_job(suite, run, found, options))
     return jobs
@@ -138,17 +138,15 @@ def available_metrics(suite: Suite, *, download: bool) -> tuple[tuple[str, ...],
     return kept, notices
 
 
-def _box_place(run: Run) -> tuple[str, str, int]:
-    """Return what tells the boxes of a run from others: those without errors are the same for all seeds."""
-    return run.dataset.name, run.detector.name, run.seed if run.detector.kinds else 0
-
-
-def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> SeenBoxes:
-    if run.detector.id == "annotations" and not any(photo.annotations for photo in data.source.photos):
-        say(f"{run.dataset.name} has no annotations: the detector `annotations` gives no boxes there")
+def _boxes(suite: Suite, runs: Sequence[Run], data: Data, options: Options) -> dict[tuple[str, int], SeenBoxes]:
+    """Return the boxes of the runs of one dataset, by detector and seed."""
+    dataset = runs[0].dataset.name
+    wanted = [(run.detector, run.seed) for run in runs if run.detector.id != "none"]
+    if any(choice.id == "annotations" for choice, _ in wanted) and not any(p.annotations for p in data.source.photos):
+        say(f"{dataset} has no annotations: the detector `annotations` gives no boxes there")
     place = BoxPlace(
         folder=options.out / "boxes",
-        dataset=run.dataset.name,
+        dataset=dataset,
         data=data.tree,
         source=data.source,
         digest=data.digest,
@@ -156,7 +154,7 @@ def _boxes(suite: Suite, run: Run, data: Data, options: Options) -> SeenBoxes:
         limit=suite.limit,
         weights_base=options.places.suite,
     )
-    return place.boxes(run.detector, run.seed)
+    return find_boxes(place, wanted)
 
 
 def method_tree(run: Run, weights: Path | None) -> Tree:

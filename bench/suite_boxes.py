@@ -1,6 +1,6 @@
 """The box files of an output folder: one a dataset and detector, and one a seed where errors are made on purpose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from bench.detector_error import measure_error
 from bench.downloads import file_sha256
 from bench.files import atomic_write, writing
 from bench.perturbation import declare, perturb
+from bench.progress import progress
 from bench.provenance import canonical_digest, sources_digest
 from bench.suite import DetectorChoice
 from datamodules.boxfile import BoxFile, read_boxes
@@ -50,15 +51,6 @@ class BoxPlace:
     limit: int | None
     weights_base: Path
 
-    def boxes(self, choice: DetectorChoice, seed: int) -> SeenBoxes:
-        """Return the boxes that methods see, which are made where they are not there already."""
-        exact, path = self.exact(choice)
-        if not choice.kinds:
-            return SeenBoxes(path, exact.digest, None, measure_error(exact, self.source.photos))
-        perturbed, path = self.perturbed(exact, choice, seed)
-        error = measure_error(perturbed, self.source.photos)
-        return SeenBoxes(path, perturbed.digest, declare(exact, choice.errors), error)
-
     def exact(self, choice: DetectorChoice) -> tuple[BoxFile, Path]:
         """Return the boxes of a detector without errors, in the file of the one in the suite that has none."""
         same = [other for other in self.detectors if not other.kinds and other.exact == choice.exact]
@@ -90,6 +82,29 @@ class BoxPlace:
 
     def _name(self, choice: DetectorChoice) -> str:
         return f"{self.dataset}--{choice.name}"
+
+
+def find_boxes(place: BoxPlace, wanted: Iterable[tuple[DetectorChoice, int]]) -> dict[tuple[str, int], SeenBoxes]:
+    """Return the boxes that methods see, by detector and seed; files that are not there already are made."""
+    choices = {(choice.name, seed): choice for choice, seed in wanted}
+    detectors = {choice.exact: choice for choice in choices.values()}
+    exact = {detector: place.exact(choice) for detector, choice in detectors.items()}
+    files = {(name, seed if choice.kinds else 0): choice for (name, seed), choice in choices.items()}
+    seen = {}
+    with progress(f"errors of boxes in {place.dataset}", len(files)) as advance:
+        for (name, seed), choice in files.items():
+            seen[name, seed] = _seen(place, *exact[choice.exact], choice, seed)
+            advance()
+    return {(name, seed): seen[name, seed if choice.kinds else 0] for (name, seed), choice in choices.items()}
+
+
+def _seen(place: BoxPlace, exact: BoxFile, path: Path, choice: DetectorChoice, seed: int) -> SeenBoxes:
+    """Return boxes with what a record says of them: errors that are made on purpose, and all that are measured."""
+    boxes, perturbation = exact, None
+    if choice.kinds:
+        boxes, path = place.perturbed(exact, choice, seed)
+        perturbation = declare(exact, choice.errors)
+    return SeenBoxes(path, boxes.digest, perturbation, measure_error(boxes, place.source.photos))
 
 
 def _is_made_of(path: Path, made_of: Mapping[str, object]) -> bool:
