@@ -15,9 +15,9 @@ from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from bench import catalog
-from bench.dashboards.content import slug
+from bench.dashboards.content import PROJECT, slug
 from bench.dashboards.mlflow import ID, find_run, prepare_mlflow
-from bench.dashboards.sending import PROJECT, reason
+from bench.dashboards.sending import reason
 from bench.dashboards.wandb import quiet_settings
 from bench.files import atomic_write
 from bench.processes import is_first_process

@@ -187,10 +187,9 @@ def replay(
     wandb gets them offline, into the folder's `logs`, unless you are logged in or WANDB_MODE says otherwise; MLflow
     too, unless MLFLOW_TRACKING_URI names a server. TensorBoard has nothing but files.
     """
-    from bench.dashboards.sending import PROJECT
     from bench.dashboards.sending import replay as replay_runs
 
-    for line in replay_runs(folders, [each.value for each in to], project or PROJECT):
+    for line in replay_runs(folders, [each.value for each in to], project):
         typer.echo(visible_lines(line))
 
 

@@ -19,6 +19,8 @@ from bench.ranking import LEVELS
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import Level
 
+PROJECT = "colorbench"
+"""What wandb's project and MLflow's experiment are called where nothing else is said."""
 FORM = 1
 """Raised when the same run is to be shown otherwise, so that what was sent before is replaced."""
 PERCENTS = range(101)

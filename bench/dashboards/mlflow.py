@@ -9,13 +9,14 @@ The local store holds no path: it may be moved, and is looked at with `mlflow se
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.dashboards.content import PERCENTS, FinishedRun
+from bench.dashboards.content import PERCENTS, PROJECT, FinishedRun
 from bench.files import writing
 
 ID = "colorbench.id"
@@ -38,11 +39,12 @@ class MLflow:
 
     Args:
         logs: folder of an output folder's logs.
-        project: name of the experiment.
+        project: name of the experiment; as `MLFLOW_EXPERIMENT_NAME` says, or `PROJECT`, where None.
     """
 
-    def __init__(self, logs: Path, project: str) -> None:
-        self.folder, self.project = logs / "mlflow", project
+    def __init__(self, logs: Path, project: str | None) -> None:
+        self.folder = logs / "mlflow"
+        self.project = project or os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
         self.server = os.environ.get("MLFLOW_TRACKING_URI")
         self._client: Any = None
 
@@ -51,10 +53,9 @@ class MLflow:
         """Return how to look at the runs."""
         if self.server:
             return f"experiment {self.project} on the server that MLFLOW_TRACKING_URI names"
-        return (
-            f"mlflow server --backend-store-uri {self._database} "
-            f"--artifacts-destination {(self.folder / 'artifacts').absolute()}"
-        )
+        artifacts = str((self.folder / "artifacts").absolute())
+        places = ["--backend-store-uri", self._database, "--artifacts-destination", artifacts]
+        return shlex.join(["mlflow", "server", *places])
 
     @property
     def _database(self) -> str:

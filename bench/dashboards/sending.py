@@ -1,6 +1,7 @@
 """Send finished runs to dashboards: each as it finishes, or all of them later. Knows no torch."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,6 @@ from bench.locks import PATIENCE, Lock
 from bench.progress import progress, say
 from bench.record import RunRecord
 
-PROJECT = "colorbench"
-"""What wandb's project and MLflow's experiment are called where nothing else is said."""
-
 
 class Sender(Protocol):
     """Send finished runs to one dashboard, of which they are known by an id of their own."""
@@ -35,7 +33,7 @@ class Sender(Protocol):
         """End the connection."""
 
 
-SENDERS: Mapping[str, Callable[[Path, str], Sender]] = MappingProxyType(
+SENDERS: Mapping[str, Callable[[Path, str | None], Sender]] = MappingProxyType(
     {"wandb": Wandb, "tensorboard": TensorBoard, "mlflow": MLflow}
 )
 
@@ -52,7 +50,7 @@ class Sending:
 
     def __init__(self, names: Sequence[str], out: Path) -> None:
         self.out = out
-        self._senders = {name: SENDERS[name](out / "logs", PROJECT) for name in dict.fromkeys(names) if name in SENDERS}
+        self._senders = {name: SENDERS[name](out / "logs", None) for name in dict.fromkeys(names) if name in SENDERS}
 
     def __enter__(self) -> "Sending":
         return self
@@ -60,6 +58,8 @@ class Sending:
     def __exit__(self, *_: object) -> None:
         for name, sender in [*self._senders.items()]:
             self._attempt(name, sender.close)
+        for name, sender in self._senders.items():
+            say(f"{name}: {sender.hint}")
 
     def send(self, folder: Path, record: RunRecord) -> None:
         """Send a finished run."""
@@ -74,7 +74,7 @@ class Sending:
             del self._senders[name]
             say(
                 f"{name} takes nothing more ({reason(error)}); the run goes on, its own files are complete; "
-                f"later: colorbench replay {self.out} --to {name}"
+                f"later: colorbench replay {shlex.quote(str(self.out))} --to {name}"
             )
 
 
@@ -89,13 +89,13 @@ def reason(error: Exception) -> str:
     return re.sub(r"//[^/@\s]*@", "//", lines[0])
 
 
-def replay(folders: Sequence[Path], names: Sequence[str], project: str = PROJECT) -> list[str]:
+def replay(folders: Sequence[Path], names: Sequence[str], project: str | None = None) -> list[str]:
     """Send the finished runs of output folders to dashboards; what stands there as it should is not sent again.
 
     Args:
         folders: output folders.
         names: of dashboards.
-        project: name of wandb's project and MLflow's experiment.
+        project: name of wandb's project and MLflow's experiment; as their variables say, or `PROJECT`, where None.
 
     Returns:
         A line for each folder and dashboard: how many runs were sent, and how to look at them.
@@ -105,16 +105,18 @@ def replay(folders: Sequence[Path], names: Sequence[str], project: str = PROJECT
         CommandError: Dashboards failed; the message has the reason of each. What was sent to others is complete.
     """
     runs = [FinishedRun(folder, record) for folder, record in finished_runs(folders)]
-    told, failed = [], []
+    told: list[str] = []
+    failed: dict[str, str] = {}
     for out in dict.fromkeys(run.out for run in runs):
         mine = [run for run in runs if run.out == out]
-        for name in dict.fromkeys(names):
+        for name in [name for name in dict.fromkeys(names) if name not in failed]:
             try:
                 told.append(_replay(mine, name, SENDERS[name](out / "logs", project)))
             except Exception as error:
-                failed.append(f"{name}: {reason(error)}")
+                failed[name] = f"{name}: {reason(error)}"
     if failed:
-        raise CommandError("\n".join([*told, *failed, "run the same command again to send what is missing"]))
+        again = "run the same command again to send what is missing"
+        raise CommandError("\n".join([*told, *failed.values(), again]))
     return told
 
 

@@ -3,6 +3,7 @@
 An equal file is left alone, another one is replaced in one step: replayed twice is as once.
 """
 
+import shlex
 from pathlib import Path
 
 from bench.dashboards.content import FinishedRun
@@ -21,13 +22,13 @@ class TensorBoard:
         project: not used; a folder is a project.
     """
 
-    def __init__(self, logs: Path, project: str) -> None:
+    def __init__(self, logs: Path, project: str | None) -> None:
         self.folder = logs / "tensorboard"
 
     @property
     def hint(self) -> str:
         """Return how to look at the runs."""
-        return f"tensorboard --logdir {self.folder}"
+        return f"tensorboard --logdir {shlex.quote(str(self.folder))}"
 
     def send(self, run: FinishedRun) -> bool:
         """Write the events of a run; return whether they are new."""

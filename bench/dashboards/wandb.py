@@ -15,6 +15,7 @@ neither. The logs are removed.
 import json
 import netrc
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bench.dashboards.content import PERCENTS, FinishedRun
+from bench.dashboards.content import PERCENTS, PROJECT, FinishedRun
 from bench.dashboards.pictures import PictureLine, PictureTable
 from bench.files import atomic_write
 
@@ -33,6 +34,7 @@ INIT_SECONDS = 30
 FINISH_SECONDS = 120
 ANSWER_SECONDS = 10
 RETRIES = 2
+LONGEST_TAG = 64
 SENT = "sent.json"
 HOST = "https://api.wandb.ai"
 
@@ -83,11 +85,11 @@ class Wandb:
 
     Args:
         logs: folder of an output folder's logs.
-        project: of wandb.
+        project: of wandb; as `WANDB_PROJECT` says, or `PROJECT`, where None.
     """
 
-    def __init__(self, logs: Path, project: str) -> None:
-        self.logs, self.project = logs, os.environ.get("WANDB_PROJECT") or project
+    def __init__(self, logs: Path, project: str | None) -> None:
+        self.logs, self.project = logs, project or os.environ.get("WANDB_PROJECT") or PROJECT
         self.folder = logs / "wandb"
         self._begun = False
         self._written: list[Path] = []
@@ -96,7 +98,7 @@ class Wandb:
     def hint(self) -> str:
         """Return how to look at the runs."""
         if mode() == "offline":
-            return f"offline; once you are logged in: wandb sync {self.folder}/offline-run-*"
+            return f"offline; once you are logged in: wandb sync {shlex.quote(str(self.folder))}/offline-run-*"
         return f"project {self.project} on {self._server}"
 
     @property
@@ -138,7 +140,7 @@ class Wandb:
             name=run.name,
             group=run.record.suite,
             job_type=f"{run.record.dataset}/{run.record.protocol}",
-            tags=run.tags,
+            tags=[tag[:LONGEST_TAG] for tag in run.tags],
             config={**run.facts, **run.details},
             settings=quiet_settings(
                 finish_timeout=FINISH_SECONDS,
@@ -201,16 +203,16 @@ def _staging_in(folder: Path) -> Iterator[None]:
 
 
 def _log(begun: "wandb.Run", run: FinishedRun) -> None:
-    """Log curves, distributions, pictures, record and scores, each once."""
+    """Log each thing once: a step a per cent for the curves, the rest with the last of them, and the record."""
     import wandb
 
     begun.define_metric("percent", summary="none")
     curves = run.curves
     for name in curves:
         begun.define_metric(name, step_metric="percent", summary="none")
-    rest: dict[str, Any] = {
-        name.replace("/", "-distribution/"): wandb.Histogram(values) for name, values in run.observations.items()
-    }
+    rest: dict[str, Any] = dict(run.scores)
+    for name, values in run.observations.items():
+        rest[name.replace("/", "-distribution/")] = wandb.Histogram(values)
     if run.pictures.lines:
         rest["pictures"] = _table(run.pictures)
     for percent in PERCENTS:
@@ -220,7 +222,6 @@ def _log(begun: "wandb.Run", run: FinishedRun) -> None:
     for name, path in run.files.items():
         artifact.add_file(str(path), name=name)
     begun.log_artifact(artifact)
-    begun.summary.update(run.scores)
 
 
 def _table(table: PictureTable) -> "wandb.Table":

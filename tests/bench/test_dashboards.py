@@ -258,6 +258,7 @@ def wandb_file(out: Path) -> Path:
 def test_replay_to_wandb_is_idempotent_and_offline(finished: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", CANARY)
     monkeypatch.setenv("WANDB_MODE", "offline")
+    (finished.out / "pictures/samples/photo02.truth.png").unlink()
     (told,) = replay([finished.out], ["wandb"])
     assert told.startswith("wandb: 1 of 1 run sent; offline")
     path, before = wandb_file(finished.out), tree(finished.out / "logs/wandb")
@@ -302,6 +303,7 @@ def check_wandb_artifacts(path: Path, finished: FinishedRun) -> None:
     table = json.loads(Path(artifacts["run_table"]["pictures.table.json"].local_path).read_text())
     assert table["columns"] == ["image", "status", "instances", "gray", "prediction", "truth", "psnr", "ssim"]
     assert [line[0] for line in table["data"]] == [line.image for line in finished.pictures.lines]
+    assert [line[0] for line in table["data"] if line[5] is None] == ["photo02"]
     for line in table["data"]:
         shown = artifacts["run_table"][line[4]["path"]].local_path
         with Image.open(shown) as small, Image.open(finished.folder / "images" / f"{line[0]}.png") as kept_picture:
@@ -376,6 +378,7 @@ def test_a_dashboard_that_is_not_installed_fails_nothing(
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("wandb takes nothing more") == 1
     assert f"colorbench replay {finished.out} --to wandb" in told
+    assert told.count("tensorboard --logdir") == 1
     assert (finished.out / "logs/tensorboard/samples/gray--none--s0").is_dir()
 
 
