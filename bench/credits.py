@@ -24,10 +24,10 @@ class Credit(NamedTuple):
 def coco_credits(annotations: Path, keys: Iterable[str]) -> list[Credit]:
     """Return the credits of those of some pictures whose licence a COCO file names, in the order of `keys`."""
     content = json.loads(annotations.read_text(encoding="utf-8"))
-    licenses = {entry.get("id"): entry for entry in content.get("licenses") or ()}
+    licenses = {str(entry["id"]): entry for entry in content.get("licenses") or () if "id" in entry}
     images = {path_to_key(str(entry["file_name"])): entry for entry in content["images"]}
-    found = ((key, images.get(key, {})) for key in keys)
-    return [_credit(key, image, licenses[image["license"]]) for key, image in found if image.get("license") in licenses]
+    named = ((key, images[key], str(images[key].get("license"))) for key in keys if key in images)
+    return [_credit(key, image, licenses[number]) for key, image, number in named if number in licenses]
 
 
 def _credit(key: str, image: Mapping[str, Any], license_: Mapping[str, Any]) -> Credit:

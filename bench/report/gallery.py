@@ -108,6 +108,12 @@ class Gallery:
         return sum(picture.credit is not None for picture in self.pictures)
 
     @property
+    def side(self) -> int:
+        """Return the longest side of any thumbnail in pixels."""
+        thumbnails = [figure.thumbnail for picture in self.pictures for figure in picture.figures]
+        return max(max(each.width, each.height) for each in thumbnails if each is not None)
+
+    @property
     def data(self) -> dict[str, Any]:
         """Return what the page's script knows of it, as plain values."""
         versions = self.choice.versions

@@ -1,11 +1,11 @@
 """Test pictures side by side: input, truth, and what each method made of them, with their licences."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.credits import Credit, coco_credits
 from bench.errors import MissingError, UsageError
 from bench.plan import NO_DETECTOR, Places, Run, plan
 from bench.studies.declared import Declared
@@ -14,7 +14,6 @@ from datamodules.images import read_image
 
 GRID = "pictures/grid.jpg"
 CREDITS = "pictures/credits.csv"
-CREDIT_COLUMNS = ("image", "license", "license_url", "source")
 FREE = ("/by/", "commons/usage", "usa.gov/copyright")
 """Parts of the addresses of licences that allow a picture to be changed and passed on under any other."""
 TILE = 112
@@ -33,7 +32,7 @@ def save_grid(declared: Declared, work: Path, data_root: Path | None) -> None:
     if not declared.study.pictures:
         return
     dataset = declared.suite.datasets[0]
-    write_table(declared.folder / CREDITS, CREDIT_COLUMNS, credit_lines(declared, data_root))
+    write_table(declared.folder / CREDITS, Credit._fields, credit_lines(declared, data_root))
     truth = work / "run" / "pictures" / dataset.name
     lines = [("grey input", [truth / f"{key}.gray.png" for key in declared.study.pictures])]
     lines += [("truth", [truth / f"{key}.truth.png" for key in declared.study.pictures])]
@@ -71,7 +70,7 @@ def _tile(path: Path) -> Image.Image:
     return Image.fromarray(read_image(path)).resize((TILE, TILE), Image.Resampling.LANCZOS)
 
 
-def credit_lines(declared: Declared, data_root: Path | None) -> list[tuple[str, str, str, str]]:
+def credit_lines(declared: Declared, data_root: Path | None) -> list[Credit]:
     """Return licence and source of each picture that is shown, from the COCO file of the first dataset.
 
     Raises:
@@ -82,14 +81,8 @@ def credit_lines(declared: Declared, data_root: Path | None) -> list[tuple[str, 
     dataset = declared.suite.datasets[0]
     root = Places(declared.folder, data_root).find(dataset.root or dataset.id, "the folder of the pictures")
     annotations = find_split(root, dataset.split or "val2017")[1]
-    content = json.loads(annotations.read_text(encoding="utf-8"))
-    licenses = {entry["id"]: entry for entry in content["licenses"]}
-    images = {Path(entry["file_name"]).stem: entry for entry in content["images"]}
-    lines = []
+    known = {credit.image: credit for credit in coco_credits(annotations, declared.study.pictures)}
     for key in declared.study.pictures:
-        entry = images.get(key.rpartition("/")[2])
-        license_ = licenses.get(entry["license"]) if entry else None
-        if entry is None or license_ is None or not any(part in license_["url"] for part in FREE):
+        if key not in known or not any(part in known[key].license_url for part in FREE):
             raise UsageError(f"picture {key!r} has no licence that allows it on the page: name another in study.yaml")
-        lines.append((key, license_["name"], license_["url"], entry["flickr_url"]))
-    return lines
+    return list(known.values())

@@ -163,9 +163,8 @@ def test_all_pictures_load(report: Path, opened: Opener) -> None:
     page = opened(report)
     for button in page.locator(".more .all:visible").all():
         button.click()
-    sizes = page.evaluate(
-        "Promise.all([...document.images].map(image => image.decode().then(() => image.naturalWidth)))"
-    )
+    load = "image => { image.loading = 'eager'; return image.decode().then(() => image.naturalWidth); }"
+    sizes = page.evaluate(f"Promise.all([...document.images].map({load}))")
     assert len(sizes) == 5 * 33 - 1
     assert min(sizes) > 0
 
@@ -324,8 +323,14 @@ def test_boxes_are_shown_in_grid_and_comparison(report: Path, opened: Opener) ->
     assert box is not None
     assert (box["x"] - stage["x"]) / stage["width"] == pytest.approx(40 / 256, abs=0.02)
     assert box["height"] / stage["height"] == pytest.approx(80 / 256, abs=0.02)
+    name = page.locator(".stage .name")
+    assert name.text_content() == "dog"
+    corner = name.bounding_box()
+    assert corner is not None
+    assert (corner["x"], corner["y"]) == (pytest.approx(box["x"], abs=3), pytest.approx(box["y"], abs=3))
     page.keyboard.press("b")
     assert not page.locator(".stage svg").is_visible()
+    assert not name.is_visible()
 
 
 def test_other_parts_of_the_page_can_ask_for_a_picture(report: Path, opened: Opener) -> None:

@@ -83,10 +83,10 @@
     const count = open.reduce((sum, { list }) => sum + list.length, 0);
     const of = open.reduce((sum, { entries }) => sum + entries.length, 0);
     const why = {
-      worst: "A score that is bad for all methods, or for the one chosen, stands first.",
-      best: "A score that is good for all methods, or for the one chosen, stands first.",
-      spread: "Pictures whose highest and lowest score lie farthest apart stand first.",
-      color: "Pictures whose truth is most colourful stand first.",
+      worst: "The worst score comes first: of the method chosen, or in the mean over all.",
+      best: "The best score comes first: of the method chosen, or in the mean over all.",
+      spread: "The picture whose highest and lowest score lie farthest apart comes first.",
+      color: "The picture whose truth is most colourful comes first.",
     };
     at("gallery-note").textContent = [count < of ? `${count} of ${of} pictures.` : "", why[value("order")] ?? ""].join(" ").trim();
   };

@@ -20,11 +20,23 @@
     return copy;
   };
 
+  // The names of the instances, at the upper left corners of their boxes.
+  const names = (drawn) => {
+    const { width, height } = drawn.viewBox.baseVal;
+    const boxes = document.querySelector(drawn.firstElementChild.getAttribute("href")).children;
+    return [...boxes].map((each) => {
+      const name = now.make("span", each.textContent, { class: "name" });
+      name.style.left = `${(100 * each.x.baseVal.value) / width}%`;
+      name.style.top = `${(100 * each.y.baseVal.value) / height}%`;
+      return name;
+    });
+  };
+
   const paint = () => {
     const sample = now.entry.article.querySelector("img");
     const parts = [side(now.right, "right"), side(now.left, "left"), now.make("div", "", { class: "line" })];
     const drawn = now.entry.article.querySelector(".frame svg");
-    if (drawn) parts.splice(2, 0, drawn.cloneNode(true));
+    if (drawn) parts.splice(2, 0, drawn.cloneNode(true), ...names(drawn));
     at("stage").parentElement.style.setProperty("--aspect", sample.width / sample.height || 1);
     at("stage").replaceChildren(...parts);
   };
@@ -72,7 +84,7 @@
 
   const draw = () => {
     const place = now.list.indexOf(now.entry);
-    at("title").textContent = now.entry.article.querySelector("h4").firstChild.textContent.trim();
+    at("title").replaceChildren(...now.entry.article.querySelector("h4").cloneNode(true).childNodes);
     at("place").textContent = `${place + 1} of ${now.list.length}`;
     at("previous").disabled = place <= 0;
     at("next").disabled = place + 1 >= now.list.length;
