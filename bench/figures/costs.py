@@ -34,7 +34,7 @@ def _draw(subject: Subject, kind: str, title: str, cost: Callable[[Cost], float 
     known = [(method, value) for method, value in costs if value]
     if not known:
         return None
-    names = labels([method.note for method, _ in known], LONGEST_IN_LEGEND)
+    names = labels([method.marked for method, _ in known], LONGEST_IN_LEGEND)
     wide = len(known) > MOST_IN_COLUMN
     columns = 2 if wide or max(map(len, names)) <= LONGEST_OF_TWO else 1
     figure, axes = one_panel(PAGE if wide else COLUMN, 2.2 + 0.15 * -(-len(known) // columns))

@@ -64,7 +64,7 @@ def draw_cumulative(subject: Subject) -> Plot | None:
     if not methods:
         return None
     shown, rest = methods[:MOST_LINES], methods[MOST_LINES:]
-    names = labels([method.note for method in shown], LONGEST_IN_LEGEND)
+    names = labels([method.marked for method in shown], LONGEST_IN_LEGEND)
     columns = 1 if max(map(len, names)) > LONGEST_OF_TWO else 2
     rows = -(-len(shown) // columns) + bool(rest)
     figure, axes = one_panel(COLUMN, 2.2 + 0.15 * rows)

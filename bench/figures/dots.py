@@ -85,7 +85,7 @@ def reach(cell: Cell) -> list[list[float]] | None:
 
 def name_methods(axes: "Axes", methods: Sequence[Method]) -> None:
     """Write the methods beside their lines, and rule off those without rank."""
-    axes.set_yticks(range(len(methods)), labels([method.note for method in methods]))
+    axes.set_yticks(range(len(methods)), labels([method.marked for method in methods]))
     axes.tick_params("y", length=0)
     unranked = [place for place, method in enumerate(methods) if method.entry.rank is None]
     if unranked and unranked[0] > 0:

@@ -11,6 +11,8 @@ LONGEST_IN_LEGEND = 44
 LONGEST_OF_TWO = 17
 """Letters of a name that has room beside another one in a legend."""
 LONGEST_PART = 50
+DETECTOR = " · "
+"""Stands between a method and its detector."""
 
 
 def shorten(text: str, most: int = LONGEST_LABEL) -> str:
@@ -28,13 +30,20 @@ def shorten(text: str, most: int = LONGEST_LABEL) -> str:
 def labels(names: Sequence[str], most: int = LONGEST_LABEL) -> list[str]:
     """Shorten names that stand beside each other; those that would then be alike are numbered.
 
-    >>> labels(["a-long-name-1-x", "a-long-name-2-x"], 8)
-    ['1: a-l…x', '2: a-l…x']
+    >>> labels(["a-long-name-1-end", "a-long-name-2-end"], 8)
+    ['1: a-…nd', '2: a-…nd']
     """
-    short = [shorten(name, most) for name in names]
+    short = [_both_shortened(name, most) for name in names]
     if len(set(short)) == len(set(names)):
         return short
-    return [f"{place}: {shorten(name, most - 3)}" for place, name in enumerate(names, 1)]
+    return [f"{place}: {_both_shortened(name, most - 3)}" for place, name in enumerate(names, 1)]
+
+
+def _both_shortened(name: str, most: int) -> str:
+    """Shorten a method and its detector, each by itself, so that something of both stays."""
+    method, dot, detector = name.partition(DETECTOR)
+    last = shorten(detector, max(most // 2 - len(DETECTOR), most - len(visible(method)) - len(DETECTOR)))
+    return shorten(method, most - len(dot + last)) + dot + last
 
 
 def stem(*parts: str) -> str:

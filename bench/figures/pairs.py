@@ -8,7 +8,7 @@ from bench.catalog import known
 from bench.compare import MethodComparison, Side, compare_sides
 from bench.compare_text import notes
 from bench.errors import UsageError
-from bench.figures.names import labels
+from bench.figures.names import DETECTOR, labels
 from bench.figures.style import COLORS, COLUMN, one_panel
 from bench.figures.subjects import Method, Plot, Subject
 
@@ -34,7 +34,7 @@ def draw_pair(compared: MethodComparison) -> Plot:
 
 def _label(name: str) -> str:
     method, _, detector = name.rpartition("--")
-    return method if detector == "none" else f"{method} · {detector}"
+    return method if detector == "none" else f"{method}{DETECTOR}{detector}"
 
 
 def best_pair(subject: Subject) -> MethodComparison | None:

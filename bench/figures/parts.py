@@ -95,6 +95,6 @@ def _handles(methods: tuple[Method, ...]) -> dict[str, object]:
     """Return what stands for each method in a legend."""
     from matplotlib.lines import Line2D
 
-    names = labels([method.note for method in methods], LONGEST_IN_LEGEND)
+    names = labels([method.marked for method in methods], LONGEST_IN_LEGEND)
     looks = [method.look for method in methods]
     return {name: Line2D([], [], color=look.color, marker=look.marker) for name, look in zip(names, looks, strict=True)}

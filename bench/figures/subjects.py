@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.board import LEVEL_WORDS, Board, Cell, Entry, RunKey, run_key
 from bench.errors import MissingError
+from bench.figures.names import DETECTOR
 from bench.figures.style import Look, looks
 from bench.observations import Observations, mean_over_seeds, read_observations
 from bench.ranking import LEVELS, rank_records
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Run = tuple[Path, RunRecord]
+DAGGER = "†"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ class Method:
         return self.entry.scores.get(metric.id, Cell(None))
 
     @property
-    def note(self) -> str:
-        """Return its label with what forbids it a rank."""
-        return f"{self.label} ({', '.join(self.entry.notes)})" if self.entry.notes else self.label
+    def marked(self) -> str:
+        """Return its label, with a dagger where a reader must know more; the caption says what."""
+        return f"{self.label} {DAGGER}" if self.entry.notes else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,22 @@ class Subject:
         seeds = sorted({entry.seeds for entry in entries})
         several = f"Means over {span(seeds)} seeds, the interval from their lowest to their highest end."
         oracle = "Boxes of annotations are an oracle that no user has."
-        return ([several] if seeds[-1:] > [1] else []) + (
-            [oracle] if any(entry.detector == "annotations" for entry in entries) else []
-        )
+        daggers = self._daggers
+        return [
+            *([daggers] if daggers else []),
+            *([several] if seeds[-1:] > [1] else []),
+            *([oracle] if any(entry.detector.startswith("annotations") for entry in entries) else []),
+        ]
+
+    @property
+    def _daggers(self) -> str:
+        """Return what daggers mean, method by method where they don't mean the same."""
+        meant: dict[str, list[str]] = {}
+        for method in self.methods:
+            if method.entry.notes:
+                meant.setdefault(", ".join(method.entry.notes), []).append(method.label)
+        told = [notes if len(meant) == 1 else f"{', '.join(names)} {notes}" for notes, names in meant.items()]
+        return f"{DAGGER}: {'; '.join(told)}." if told else ""
 
 
 def span(numbers: Iterable[int]) -> str:
@@ -130,7 +145,7 @@ def span(numbers: Iterable[int]) -> str:
 
 def label_of(entry: Entry) -> str:
     """Return a method with its detector, if it has one."""
-    return entry.method if entry.detector == "none" else f"{entry.method} · {entry.detector}"
+    return entry.method if entry.detector == "none" else f"{entry.method}{DETECTOR}{entry.detector}"
 
 
 def read_subjects(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Subject]:

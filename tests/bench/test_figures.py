@@ -147,10 +147,11 @@ def test_what_has_no_rank_is_hollow_below_a_rule_and_says_why(
     finish_run(tmp_path, {"photo-0": {"psnr": 40.0}}, method="part", partial=True, metrics=("psnr",))
     plot = draw_scores(subject_of(tmp_path))
     axes = plot.figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["gray", "part (partial)"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["gray", "part †"]
     faces = [each.lines[0].get_markerfacecolor() for each in axes.containers if isinstance(each, ErrorbarContainer)]
     assert faces[1] == "white" != faces[0]
     assert "Hollow" in plot.caption
+    assert "†: partial." in plot.caption
 
 
 def test_boxes_are_quartiles_and_percentiles(finished: Path) -> None:
@@ -447,6 +448,9 @@ def test_labels_that_are_cut_stay_different() -> None:
     assert len(set(short)) == 12
     assert max(map(len, short)) <= 34
     assert labels(["a", "a"]) == ["a", "a"]
+    both = labels([f"instcolor-fusion-masked · annotations-drop0.{tenth}" for tenth in range(10)])
+    assert both[5] == "instcolo…-masked · annota…rop0.5"
+    assert len({*both}) == 10
 
 
 def test_names_that_no_subject_has_are_refused(finished: Path) -> None:
