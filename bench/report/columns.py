@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from bench.board import Board
 from bench.board_text import COSTS, MISSING, costs_of
 from bench.record import RunRecord
-from bench.scoring.metrics import METRICS
 
 RUN_COLUMNS = {
     "images": "images",
@@ -31,10 +30,9 @@ FORMATS = {"images_per_second": (1.0, 2), "peak_memory_mb": (1.0, 0), "parameter
 
 def board_columns(boards: Sequence[Board]) -> list[tuple[str, str]]:
     """Return the columns of leaderboards that can be hidden, by id with their names."""
-    present = {metric.id for board in boards for metric in board.metrics}
+    scores = {metric.id: metric.name for board in boards for metric in board.metrics}
     costs = {name for board in boards for name in costs_of(board)}
-    scores = [(name, metric.name) for name, metric in METRICS.items() if name in present]
-    return scores + [(name, heading) for name, (heading, _) in COSTS.items() if name in costs]
+    return list(scores.items()) + [(name, heading) for name, (heading, _) in COSTS.items() if name in costs]
 
 
 def run_columns(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
