@@ -42,7 +42,7 @@ def labels(names: Sequence[str], most: int = LONGEST_LABEL) -> list[str]:
 def _both_shortened(name: str, most: int) -> str:
     """Shorten a method and its detector, each by itself, so that something of both stays."""
     method, dot, detector = name.partition(DETECTOR)
-    last = shorten(detector, max(most // 2 - len(DETECTOR), most - len(visible(method)) - len(DETECTOR)))
+    last = shorten(detector, max(1, most // 2 - len(DETECTOR), most - len(visible(method)) - len(DETECTOR)))
     return shorten(method, most - len(dot + last)) + dot + last
 
 
