@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from bench.errors import UsageError
-from bench.files import atomic_write
+from bench.files import atomic_write, writing
 from bench.perception.design import generator_of
 from bench.perception.key import KEY_FILE, Key, Trial, read_key
 from bench.perception.plan import Settings, plan_trials
@@ -76,7 +75,9 @@ def write_pictures(folder: Path, key: Key, gathered: Gathered) -> None:
     }
     with progress("pictures of the study", len(wanted)) as advance:
         for file, (image, shown) in sorted(wanted.items()):
-            atomic_write(folder / file, _encode(_stimulus(gathered, image, shown, key.seed)))
+            with writing(folder / file):
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(_stimulus(gathered, image, shown, key.seed)).save(folder / file)
             advance()
 
 
@@ -84,12 +85,6 @@ def _stimulus(gathered: Gathered, image: str, shown: str, seed: int) -> Pixels:
     if shown == WRONG:
         return spoil_colours(gathered.read(image, TRUTH), generator_of(seed, "wrong colours", image))
     return gathered.read(image, shown)
-
-
-def _encode(pixels: Pixels) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
 
 
 def render(key: Key, consent: str) -> str:

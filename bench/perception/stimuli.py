@@ -62,7 +62,7 @@ def _read(path: Path) -> Pixels:
     try:
         return read_image(path)
     except ImageError as error:
-        raise MissingError(f"{path} cannot be read ({error}): run the suite again with --save-images") from error
+        raise MissingError(f"{path} cannot be read ({error}): make it again by --save-images") from error
 
 
 def gather(out: Path, names: Sequence[str] = (), dataset: str | None = None) -> Gathered:
@@ -89,15 +89,16 @@ def gather(out: Path, names: Sequence[str] = (), dataset: str | None = None) -> 
     keys = [key for key in _shared_keys(methods) if path_below(truth, key, ".truth.png").is_file()]
     kept = [key for key in keys if all(path_below(m.folder / "images", key, ".png").is_file() for m in methods)]
     if not kept:
-        raise _no_pictures(out, truth, methods)
+        raise _no_pictures(truth, methods)
     return Gathered(tuple(methods), tuple(kept), truth)
 
 
-def _no_pictures(out: Path, truth: Path, methods: Sequence[Method]) -> MissingError:
+def _no_pictures(truth: Path, methods: Sequence[Method]) -> MissingError:
     bare = [method.name for method in methods if not (method.folder / "images").is_dir()]
     lacking = f"no coloured pictures of {', '.join(bare)}" if bare else f"no true pictures in {truth} of what all have"
     return MissingError(
-        f"{lacking}: `colorbench run SUITE --out NEW --save-images` with the suite of {out} and a new folder keeps both"
+        f"{lacking}: `colorbench run {methods[0].record.suite} --out NEW --save-images` keeps them, and so does `score` "
+        "with the same options"
     )
 
 

@@ -145,7 +145,7 @@ def test_pictures_that_were_not_kept_are_missing(tmp_path: Path, finish_run: Fin
     status, _, told = colorbench("study", tmp_path)
     assert status == 3
     assert "no coloured pictures of gray--none" in told
-    assert "--save-images" in told
+    assert "colorbench run test-v1 --out NEW --save-images" in told
 
 
 @pytest.mark.parametrize(
