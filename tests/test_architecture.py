@@ -24,7 +24,10 @@ TORCH_FREE = (
     "bench.catalog",
     "bench.cli",
     "bench.compare*",
+    "bench.credits",
+    "bench.dashboards.*",
     "bench.figures.*",
+    "bench.extensions",
     "bench.findings",
     "bench.formats",
     "bench.datasets",
@@ -34,8 +37,9 @@ TORCH_FREE = (
     "bench.pairs",
     "bench.locks",
     "bench.publish",
+    "bench.plugins",
     "bench.record",
-    "bench.report.page",
+    "bench.report.*",
     "bench.rows",
     "bench.run_checks",
     "bench.scoring.features",
@@ -143,7 +147,7 @@ def test_optional_packages_are_imported_where_they_are_used(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("package", "only"),
-    [("wandb", "bench.tracking"), ("ultralytics", "lightning_modules.detectors.yolo"), ("lightning", None)],
+    [("wandb", "bench.dashboards.wandb"), ("ultralytics", "lightning_modules.detectors.yolo"), ("lightning", None)],
 )
 def test_packages_of_one_module(package: str, only: str | None) -> None:
     users = {name for name in MODULES if package in {each.partition(".")[0] for each in all_imports(name)}}

@@ -174,6 +174,14 @@ def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Fi
     assert table == ["high", "twin-a", "twin-b", "low", "lucky"]
 
 
+def test_methods_are_shown_without_a_truth(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS, images=True)
+    shutil.rmtree(tmp_path / "pictures")
+    text = write_report(tmp_path).read_text()
+    assert island(text)["galleries"][0]["versions"] == ["gray"]
+    assert [picture["color"] for picture in island(text)["galleries"][0]["pictures"]] == [None, None, None]
+
+
 def test_two_names_of_one_run_are_both_shown(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path, PHOTOS, images=True)
     one = tmp_path / "runs/samples/gray--none--s0"

@@ -63,7 +63,7 @@
     head.rows[0].append(now.make("td"), ...names);
     const metrics = [...(document.getElementById("metric")?.options ?? [])].filter(({ value }) => picture.scores[value]);
     const whole = now.make("tbody");
-    whole.append(...metrics.map(({ value, text }) => line(text, value, picture.scores[value])));
+    whole.append(...metrics.map(({ value, text }) => line(text.replaceAll(" ", "\u00a0"), value, picture.scores[value])));
     at("scores").replaceChildren(head, whole);
     const metric = document.getElementById("metric")?.value;
     const instances = picture.instances.filter(({ scores }) => scores[metric]);
