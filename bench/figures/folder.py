@@ -1,5 +1,6 @@
 """A folder of plots: every kind of every board as files, and an index that says what each shows."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from bench.board import RunKey, run_key
 from bench.breakdown import LEVEL_OF
-from bench.breakdown_board import break_down_board
+from bench.breakdown_board import BreakdownBoard, break_down_board
 from bench.compare import MethodComparison
 from bench.errors import UsageError
 from bench.failure_modes import error_curves
@@ -92,9 +93,11 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
     subjects = read_subjects(runs, wanted.metrics)
     check_names(subjects, wanted.pairs)
     pictures = _choose_pictures(subjects, wanted.pictures)
+    folders = {run_key(record): folder for folder, record in runs}
+    parts = [_read_parts(subject, folders) for subject in subjects]
     lines: dict[str, Plot] = {}
     with styled():
-        for plot in _plots(runs, subjects, wanted.pairs, pictures):
+        for plot in itertools.chain(_plots(subjects, parts, wanted.pairs, pictures), _box_errors(runs, subjects)):
             name = stem(plot.dataset, plot.protocol, plot.level, plot.metric, *plot.kind)
             for form in FORMATS:
                 atomic_write(folder / f"{name}.{form}", to_bytes(plot.figure, form))
@@ -106,22 +109,19 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
 
 
 def _plots(
-    runs: Sequence[Run],
     subjects: Sequence[Subject],
+    parts: Sequence[Sequence[BreakdownBoard]],
     pairs: Sequence[tuple[str, str]],
     pictures: Iterable[tuple[Subject, Sequence[str]]],
 ) -> Iterator[Plot]:
     """Draw one plot after the other; those that have nothing to show are left out."""
-    folders = {run_key(record): folder for folder, record in runs}
-    for subject in subjects:
+    for subject, tables in zip(subjects, parts, strict=True):
         yield draw_scores(subject)
         simple = (draw_distribution, draw_cumulative, draw_speed, draw_gmacs)
         yield from filter(None, (draw(subject) for draw in simple))
         yield from _pairs(subject, pairs)
-        yield from _parts(subject, folders)
+        yield from filter(None, (draw_parts(subject, table) for table in tables))
     yield from filter(None, (draw_pictures(subject, keys) for subject, keys in pictures))
-    drawn = {subject.metric.id for subject in subjects}
-    yield from (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in drawn)
 
 
 def _pairs(subject: Subject, pairs: Iterable[tuple[str, str]]) -> Iterator[Plot]:
@@ -129,13 +129,22 @@ def _pairs(subject: Subject, pairs: Iterable[tuple[str, str]]) -> Iterator[Plot]
     yield from (draw_pair(each) for each in compared if each is not None)
 
 
-def _parts(subject: Subject, folders: Mapping[RunKey, Path]) -> Iterator[Plot]:
+def _box_errors(runs: Sequence[Run], subjects: Sequence[Subject]) -> Iterator[Plot]:
+    """Draw the curves over errors of the boxes by the metrics of the other plots."""
+    metrics = {subject.metric.id for subject in subjects}
+    yield from (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in metrics)
+
+
+def _read_parts(subject: Subject, folders: Mapping[RunKey, Path]) -> list[BreakdownBoard]:
+    """Read the breakdowns of a subject before anything is drawn.
+
+    Raises:
+        MissingError: A run has none that can be read.
+    """
     if subject.metric.of_set:
-        return
-    for by, level in LEVEL_OF.items():
-        if level == subject.board.level:
-            plot = draw_parts(subject, break_down_board(subject.board, by, folders))
-            yield from [plot] if plot else []
+        return []
+    fitting = [by for by, level in LEVEL_OF.items() if level == subject.board.level]
+    return [break_down_board(subject.board, by, folders) for by in fitting]
 
 
 def _choose_pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> list[tuple[Subject, list[str]]]:

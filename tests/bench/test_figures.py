@@ -283,15 +283,21 @@ def test_curves_of_box_errors_hold_their_points() -> None:
 def scores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw only one kind of plot: it is files that matter, and all kinds take seconds."""
 
-    def draw(_: object, subjects: Sequence[Subject], *rest: object) -> Iterator[Plot]:
+    def draw(subjects: Sequence[Subject], *rest: object) -> Iterator[Plot]:
         yield from map(draw_scores, subjects)
 
     monkeypatch.setattr(folder, "_plots", draw)
 
 
+def plots_of(out: Path, keys: Sequence[str]) -> list[Plot]:
+    subjects = subjects_of(out)
+    folders = {run_key(record): place for place, record in read_runs([out])}
+    parts = [folder._read_parts(subject, folders) for subject in subjects]
+    return [*folder._plots(subjects, parts, (), [(subjects[0], keys)])]
+
+
 def test_every_kind_is_drawn(finished: Path) -> None:
-    runs, subjects = read_runs([finished]), subjects_of(finished)
-    plots = [*folder._plots(runs, subjects, [("gray", "zhang")], [(subjects[0], KEYS[:1])])]
+    plots = plots_of(finished, KEYS[:1])
     kinds = {"scores", "distribution", "cumulative", "speed", "pair", "by-number", "by-category", "by-size", "pictures"}
     assert {plot.kind[0] for plot in plots} == kinds
     assert all(plot.caption and plot.n == "7" for plot in plots)
@@ -386,8 +392,7 @@ def test_looks_differ_in_more_than_their_colour() -> None:
 
 def test_one_picture_of_one_method_can_be_drawn(finish_run: Callable[..., RunRecord], tmp_path: Path) -> None:
     finish_run(tmp_path, {"a": {"psnr": 20.0}}, metrics=("psnr",), images=True)
-    subjects = subjects_of(tmp_path)
-    plots = [*folder._plots(read_runs([tmp_path]), subjects, (), [(subjects[0], ["a"])])]
+    plots = plots_of(tmp_path, ["a"])
     kinds = {"scores", "distribution", "cumulative", "speed", "by-number", "by-category", "by-size", "pictures"}
     assert {plot.kind[0] for plot in plots} == kinds
     for plot in plots:
@@ -431,6 +436,13 @@ def test_what_is_not_there_is_named(
 def test_a_metric_that_was_not_measured_is_missing(finished: Path) -> None:
     with pytest.raises(MissingError, match=r"fid was not measured.*psnr, ssim"):
         read_subjects(read_runs([finished]), ("fid",))
+
+
+def test_nothing_is_written_where_a_breakdown_is_gone(finished: Path, tmp_path: Path) -> None:
+    next(finished.glob("runs/*/zhang*/breakdown.csv")).unlink()
+    with pytest.raises(MissingError, match=r"has no breakdown\.csv"):
+        write_figures(finished, tmp_path / "plots", Wanted(metrics=("psnr",)))
+    assert not (tmp_path / "plots").exists()
 
 
 def test_names_of_files_are_safe_and_tell_things_apart() -> None:
