@@ -97,8 +97,8 @@ def _no_pictures(truth: Path, methods: Sequence[Method]) -> MissingError:
     bare = [method.name for method in methods if not (method.folder / "images").is_dir()]
     lacking = f"no coloured pictures of {', '.join(bare)}" if bare else f"no true pictures in {truth} of what all have"
     return MissingError(
-        f"{lacking}: `colorbench run {methods[0].record.suite} --out NEW --save-images` keeps them, and so does `score` "
-        "with the same options"
+        f"{lacking}: `colorbench run {methods[0].record.suite} --out NEW --save-images` keeps them, and so does "
+        "`score` with the same options"
     )
 
 
