@@ -129,9 +129,6 @@ def test_a_walk_in_process(walk: Section, workplace: Path, colorbench: Colorbenc
         if command in QUICK and "trained" not in arguments and not re.search("weights: trained", str(walk.files)):
             status, output, errors = colorbench(command, *arguments)
             assert status == 0, f"{line}: {output}{errors}"
-        elif command == "check":
-            status, output, errors = colorbench(command, *arguments[:1])
-            assert status == 0, f"{line}: {output}{errors}"
     for kind, group in walk.plugin().items():
         _, output, _ = colorbench("list", group.removeprefix("colorbench."), "--json")
         assert f'"id": "{kind.split()[1]}"' in output
