@@ -118,7 +118,15 @@ def _level(board: Board, entries: Sequence[Entry], runs: Runs, pictures: dict[st
         level["instances"] = [instance for _, instance in units]
     lines = iter(paired.scores[chosen].T)
     level["scores"] = {metric.id: [_rounded(next(lines), metric) for _ in entries] for metric in metrics}
+    level["truths"] = {metric.id: truth for metric in metrics if (truth := _truth(board, metric)) is not None}
     return level
+
+
+def _truth(board: Board, metric: Metric) -> float | None:
+    """Return the mean of the truth, for a metric that is best there; of the entry that stands first."""
+    cells = [entry.scores[metric.id] for entry in board.entries if metric.id in entry.scores]
+    found = [cell.mean - cell.difference for cell in cells if cell.mean is not None and cell.difference is not None]
+    return round(found[0], metric.decimals + MORE_DECIMALS) if found else None
 
 
 def _observations(entry: Entry, runs: Runs, level: Level, metric: str) -> Observations:

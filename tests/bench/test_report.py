@@ -229,6 +229,14 @@ def test_plots_hold_the_curves_of_detector_errors(tmp_path: Path, finish_run: Fi
     assert [point[:2] for point in series["points"]] == [[0.0, 26.0], [0.5, 25.0], [1.0, 22.0]]
 
 
+def test_plots_know_where_the_truth_lies(tmp_path: Path, finish_run: Finish) -> None:
+    scores = {key: {"colorfulness": 10.0 * place, "colorfulness_truth": 30.0} for place, key in enumerate("abc")}
+    finish_run(tmp_path, scores, metrics=("colorfulness",))
+    (found,) = island(write_report(tmp_path).read_text())["sets"]
+    assert found["levels"]["image"]["truths"] == {"colorfulness": 30.0}
+    assert found["levels"]["image"]["scores"] == {"colorfulness": [[0.0, 10.0, 20.0]]}
+
+
 def test_tables_that_are_not_the_records_are_not_drawn(tmp_path: Path, finish_run: Finish) -> None:
     finish_run(tmp_path, PHOTOS)
     table = tmp_path / "runs/samples/gray--none--s0/images.csv"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import gaussian_kde
 
 from bench.breakdown import breakdown_csv
 from bench.leaderboard import write_leaderboards
@@ -17,6 +18,7 @@ from bench.provenance import canonical_digest
 from bench.record import build_record
 from bench.report.page import write_report
 from bench.rows import InstanceRow, Row, RowStore, images_csv, instances_csv
+from bench.tables import read_table
 from datamodules.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -277,8 +279,36 @@ def test_every_plot_has_its_numbers_as_a_table(finished: Path, opened: "Callable
         if sheet.is_visible():
             sheet.locator("summary").click()
             sheet.locator("details tbody tr").first.wait_for()
-    medians = page.locator("#plot-density details tbody tr", has_text="gray").locator("td").all_inner_texts()
-    assert medians[0] == "5"
+    cells = page.locator("#plot-density details tbody tr", has_text="gray").locator("td").all_inner_texts()
+    gray = [*psnrs(finished.parent / "runs/samples/gray--none--s0/images.csv").values()]
+    quantiles = np.quantile(gray, [0.05, 0.25, 0.5, 0.75, 0.95])
+    assert cells == ["5", f"{np.mean(gray):.2f}", *(f"{value:.2f}" for value in quantiles)]
+
+
+def test_hills_are_what_scipy_estimates(finished: Path, opened: "Callable[..., Page]") -> None:
+    page = opened(finished)
+    page.locator("#plot-set").select_option(label="synthetic, stretch256-v1")
+    methods = page.locator("#plot-density .name").all_text_contents()
+    folder = finished.parent / "runs/synthetic"
+    values = [np.array([*psnrs(folder / f"{name}--none--s0" / "images.csv").values()]) for name in methods]
+    low, high = min(map(np.min, values)), max(map(np.max, values))
+    room = 0.06 * (high - low)
+    places = np.linspace(low - room, high + room, 257)
+    wanted = np.array([silverman(each)(places) for each in values])
+    drawn = []
+    for path in page.locator("#plot-density .area").all():
+        points = re.findall(r"[ML]([\d.-]+),([\d.-]+)", path.get_attribute("d") or "")
+        heights = np.array([float(y) for _, y in points])
+        drawn.append(heights[0] - heights[1:-1])
+    assert len(drawn) == len(values)
+    tallest = np.max(drawn)
+    assert np.abs(np.array(drawn) / tallest - wanted / wanted.max()).max() < 0.02
+
+
+def silverman(values: "np.ndarray[Any, np.dtype[np.float64]]") -> gaussian_kde:
+    deviation, (low, high) = values.std(ddof=1), np.quantile(values, [0.25, 0.75])
+    kernel = 0.9 * min(deviation, (high - low) / 1.349) * len(values) ** -0.2
+    return gaussian_kde(values, kernel / deviation)
 
 
 def test_curves_are_read_by_keyboard(finished: Path, opened: "Callable[..., Page]") -> None:
@@ -334,8 +364,7 @@ def test_scatter_counts_what_the_tables_say(finished: Path, opened: "Callable[..
 
 
 def psnrs(table: Path) -> dict[str, float]:
-    heading, *lines = (line.split(",") for line in table.read_text().splitlines())
-    return {line[0]: float(line[heading.index("psnr")]) for line in lines}
+    return {line["image"]: float(line["psnr"]) for line in read_table(table)}
 
 
 def test_bars_show_the_most_frequent_categories_first(finished: Path, opened: "Callable[..., Page]") -> None:

@@ -42,14 +42,25 @@ const distributions = (() => {
     plot.append(svg("path", { d, class: `rug ${look.tint}` }));
   };
 
+  // Where the truth lies, for a score that is best there.
+  const drawTruth = (plot, view, x, top, bottom) => {
+    if (view.truth === null) return;
+    const at = round(x(view.truth));
+    plot.append(svg("path", { d: `M${at},${top}V${bottom}`, class: "truth" }));
+    plot.append(svg("text", { x: at + 4, y: top + 10, class: "tick" }, `truth, mean ${view.format(view.truth)}`));
+  };
+
+  const endsOf = (view) => [...view.series.flatMap((series) => [series.sorted[0], series.sorted.at(-1)]), ...(view.truth === null ? [] : [view.truth])];
+
   const density = (sheet, view) => {
     const room = sheet.querySelector(".canvas");
     const [width, top] = [room.clientWidth, 8];
     const bottom = top + ROW * view.series.length;
-    const [low, high] = domainOf(view.series.flatMap((series) => [series.sorted[0], series.sorted.at(-1)]), 0.06);
+    const [low, high] = domainOf(endsOf(view), 0.06);
     const x = scaleOf(low, high, 2, width - 8);
     const plot = canvas(width, bottom + 40, `Distribution of ${view.metric.name} for each method`);
     axisX(plot, x, top, bottom, view.axis);
+    drawTruth(plot, view, x, top, bottom);
     const curves = view.series.map((series) => hasDensity(series) ? densityOf(series.sorted, low, high) : []);
     const peak = Math.max(...curves.flat().map(([, share]) => share), 0);
     view.series.forEach((series, place) => {
@@ -99,12 +110,13 @@ const distributions = (() => {
     const higher = view.metric.direction === "higher";
     const [width, top, left] = [room.clientWidth, 30, 46];
     const height = Math.min(Math.max(340, ROW * view.series.length + 48), 460);
-    const [low, high] = domainOf(view.series.flatMap((series) => [series.sorted[0], series.sorted.at(-1)]));
+    const [low, high] = domainOf(endsOf(view));
     const x = scaleOf(low, high, left, width - 10);
     const y = scaleOf(0, 1, height - 42, top);
     const plot = canvas(width, height, `Share of ${view.units} by ${view.metric.name}`);
     axisX(plot, x, top, height - 42, view.axis);
     axisY(plot, y, left, width - 10, `share of ${view.units} with ${higher ? "at least" : "at most"} so much`, percent);
+    drawTruth(plot, view, x, top, height - 42);
     for (const series of view.series) {
       const look = lookOf(series.number);
       plot.append(svg("path", { d: pathOf(stepsOf(series.sorted, x, y, higher)), class: `curve ${look.tint}`, "stroke-dasharray": look.dash || undefined }));

@@ -50,7 +50,7 @@
     });
     const articleOf = (each) => (shownArticles ??= articles()).get(JSON.stringify([set.dataset, set.pictures[level.pictures[each]]]));
     return {
-      set, level, metric, unit, units, format, groups: set.groups, articleOf,
+      set, level, metric, unit, units, format, truth: level.truths[metric.id] ?? null, groups: set.groups, articleOf,
       all: series.filter(({ sorted }) => sorted.length),
       series: series.filter(({ label, sorted }) => sorted.length && !hidden.has(label)),
       axis: `${metric.name}${metric.unit ? ` [${metric.unit}]` : ""} ${metric.arrow}`,
