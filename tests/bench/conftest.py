@@ -56,7 +56,7 @@ def _row(run_id: str, key: str, scores: Mapping[str, float | None] | str) -> Row
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def finish_run() -> Callable[..., RunRecord]:
     """Return a function that leaves one finished run in an output folder and returns its record."""
 

@@ -70,13 +70,20 @@ def table_of(text: str, section: str) -> list[list[str]]:
     return [cells(line) for line in table.split("<tr")[1:]]
 
 
-@pytest.fixture
-def report(tmp_path: Path, finish_run: Finish) -> str:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, finish_run: Finish) -> Path:
+    """Return an output folder of three runs, one of which is partial and has a failed picture."""
+    out = tmp_path_factory.mktemp("finished")
     better = {key: {"psnr": 30.0, "ssim": 0.9} for key in PHOTOS}
-    finish_run(tmp_path, PHOTOS, method="gray", images=True)
-    finish_run(tmp_path, better, method="instcolor-fusion", detector="yolo", images=True)
-    finish_run(tmp_path, {"a/one": {"psnr": 9.0}, "a/two": "error-memory"}, method="shaky", partial=True)
-    return write_report(tmp_path).read_text(encoding="utf-8")
+    finish_run(out, PHOTOS, method="gray", images=True)
+    finish_run(out, better, method="instcolor-fusion", detector="yolo", images=True)
+    finish_run(out, {"a/one": {"psnr": 9.0}, "a/two": "error-memory"}, method="shaky", partial=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(finished: Path) -> str:
+    return write_report(finished).read_text(encoding="utf-8")
 
 
 def test_page_is_strict_html(report: str) -> None:
@@ -175,7 +182,7 @@ def test_without_a_run_there_is_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_plots_hold_what_the_tables_hold(report: str, tmp_path: Path) -> None:
+def test_plots_hold_what_the_tables_hold(report: str, finished: Path) -> None:
     data = island(report)
     (found,) = data["sets"]
     assert found["methods"] == ["instcolor-fusion · yolo", "gray", "shaky"]
@@ -183,7 +190,7 @@ def test_plots_hold_what_the_tables_hold(report: str, tmp_path: Path) -> None:
     for place, name in enumerate(["instcolor-fusion--yolo", "gray--none", "shaky--none"]):
         for level in ("image", "instance"):
             part = found["levels"][level]
-            with (tmp_path / f"runs/samples/{name}--s0/{level}s.csv").open() as file:
+            with (finished / f"runs/samples/{name}--s0/{level}s.csv").open() as file:
                 lines = {line["image"]: line for line in csv.DictReader(file)}
             for metric, columns in part["scores"].items():
                 digits = METRICS[metric].decimals + 2
@@ -194,10 +201,10 @@ def test_plots_hold_what_the_tables_hold(report: str, tmp_path: Path) -> None:
     assert found["levels"]["instance"]["instances"] == [7, 7, 7]
 
 
-def test_plots_hold_the_groups_of_the_breakdown(report: str, tmp_path: Path) -> None:
+def test_plots_hold_the_groups_of_the_breakdown(report: str, finished: Path) -> None:
     groups = island(report)["sets"][0]["groups"]
     assert list(groups) == ["category", "size", "instances"]
-    (known,) = read_breakdown(tmp_path / "runs/samples/gray--none--s0/breakdown.csv", "category")
+    (known,) = read_breakdown(finished / "runs/samples/gray--none--s0/breakdown.csv", "category")
     psnr = known.scores["psnr"]
     assert (groups["category"]["names"], groups["category"]["images"]) == (["dog"], [3])
     assert groups["category"]["scores"]["psnr"][1] == [[round(end or 0, 4) for end in (psnr.mean, psnr.low, psnr.high)]]
