@@ -94,8 +94,9 @@ def _read_consent(path: Path | None) -> str:
 def _analyse(where: Path, answers: list[Path], *, as_json: bool) -> None:
     from bench.perception.analysis import analyse
     from bench.perception.answers import read_answers
+    from bench.perception.document import to_document, write_results
     from bench.perception.key import read_key
-    from bench.perception.results import print_results, to_document, write_results
+    from bench.perception.results import print_results
 
     key = read_key(where)
     found = analyse(key, read_answers(key, answers))

@@ -14,11 +14,12 @@ from scipy import stats
 from bench.errors import CommandError
 from bench.perception.analysis import Results, analyse
 from bench.perception.answers import read_answers
+from bench.perception.document import to_document, write_results
 from bench.perception.key import Key, Trial
 from bench.perception.page import make_key, write_study
 from bench.perception.plan import Settings
 from bench.perception.protocols import Layout, ProtocolId
-from bench.perception.results import facts, print_results, to_document, to_markdown, write_results
+from bench.perception.results import facts, print_results, to_markdown
 from bench.perception.stimuli import TRUTH, WRONG, Gathered
 from bench.tables import read_table
 
