@@ -74,6 +74,8 @@ def score(submission: Submission, pairing: Pairing) -> int:
         job = prepare(submission, pairing)
         request = job.request
         refuse_other_run(request.folder, request.run_id, job.config)
+        if submission.save_images:
+            _refuse_other_truth(submission, job)
         if not (request.folder / "config.yaml").is_file():
             atomic_write(request.folder / "config.yaml", job.config)
         write_plan([_planned(submission, request)], submission.out)
@@ -200,6 +202,17 @@ def _command(given: Mapping[str, Any]) -> str:
         if key not in {"predictions", "truth"} and value:
             words += [f"--{key}"] if value is True else [f"--{key}", value]
     return shlex.join(words)
+
+
+def _refuse_other_truth(submission: Submission, job: Job) -> None:
+    """Keep the pictures of two sets apart: a report would show those of one beside the truth of the other."""
+    truth = job.digests["dataset"], submission.protocol
+    others = [other for other in read_records([submission.out]) if other.dataset == submission.dataset]
+    if any((other.digests.dataset, other.protocol) != truth for other in others):
+        raise UsageError(
+            f"{submission.out} has runs on other pictures, or by another protocol, that are called "
+            f"{submission.dataset}: to keep the pictures of both, give this set another name with --dataset"
+        )
 
 
 def _refuse_failed(request: FolderRequest, rows: Mapping[str, Row]) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 
 from bench.credits import Credit, read_credits
+from bench.errors import UsageError
 from bench.pictures import gray_of, save_pictures
 from bench.score import score
 from bench.submission import Submission, find_pairs
@@ -73,6 +74,17 @@ def test_score_keeps_what_it_compared(root: Path) -> None:
     page = (root / "out/report.html").read_text()
     assert page.count("data:image/webp;base64,") == 6
     assert f'<a href="{LICENSED.license_url}" rel="license noreferrer">Attribution</a>' in page
+
+
+def test_two_sets_of_one_name_keep_no_pictures_in_one_folder(root: Path) -> None:
+    places = root / "ours", root / "truth", root / "out"
+    given = Submission(*places, "ours", "set", PROTOCOL, None, ("psnr",))
+    assert score(given, find_pairs(given)) == 0
+    Image.new("RGB", (48, 40)).save(root / "truth/a.png")
+    other = replace(given, name="other", save_images=True)
+    with pytest.raises(UsageError, match="give this set another name with --dataset"):
+        score(other, find_pairs(other))
+    assert score(replace(other, dataset="set-two"), find_pairs(other)) == 0
 
 
 def test_a_grey_picture_is_the_light_of_it() -> None:
