@@ -21,7 +21,7 @@ MOST_METHODS = 6
 """With grey and truth, eight pictures of less than an inch fit on a page."""
 LONGEST_LINE = 14
 """Letters that fit above a picture."""
-LINE, FOOT, GAP = 0.13, 0.16, 0.02
+LINE, FOOT, GAP = 0.12, 0.17, 0.02
 """Inches of a line of the names above, of the score below, and between pictures."""
 
 
@@ -43,9 +43,9 @@ def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
     names = [_wrapped(name) for name in ("input", *labels([method.label for method in methods], 44), "truth")]
     side = PAGE / max(len(names), 5)
     head = LINE * max(1 + name.count("\n") for name in names)
-    height = head + GAP + (side - 2 * GAP + FOOT) * len(keys)
+    height = head + (side - 2 * GAP + FOOT) * len(keys)
     figure, panels = new_figure(side * len(names), height, len(keys), len(names))
-    figure.set_layout_engine("constrained", w_pad=GAP / 2, h_pad=GAP / 2, wspace=0.0, hspace=0.0)
+    figure.set_layout_engine("constrained", w_pad=GAP / 2, h_pad=GAP, wspace=0.0, hspace=0.0)
     for line, key in zip(panels, keys, strict=True):
         for panel, path in zip(line, _paths(methods, folder, key), strict=True):
             _show(panel, path)
