@@ -23,6 +23,7 @@ MACS = (
     "GMACs: 10⁹ multiply-adds of the networks for a picture of 256 x 256 with as many boxes as the detector may give."
 )
 PUBLISHED = "Published figures stand below, without rank: pictures and scores were made otherwise there."
+OTHERWISE = "†: as its source computes it, otherwise than we do; CF: colourfulness, ΔCF: its distance to the truth's."
 ONLY_PUBLISHED = "Nothing was measured here; published figures have no rank."
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
 
@@ -82,8 +83,9 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         interval: whether intervals are.
         costs: whether speed and size are.
     """
+    other = [OTHERWISE] if any(metric.id not in METRICS for metric in board.metrics) else []
     if not measured(board):
-        return [ONLY_PUBLISHED]
+        return [ONLY_PUBLISHED, *other]
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
@@ -112,7 +114,7 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
     lines += _cost_captions(board) if costs else []
-    return [*lines, PUBLISHED] if board.sources else lines
+    return [*lines, PUBLISHED, *other] if board.sources else lines
 
 
 def footnotes(board: Board) -> list[str]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "—": "---",
     "⁹": "$^9$",
     "Δ": r"$\Delta$",
+    "†": r"\textdagger{}",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "→": r"$\rightarrow$",

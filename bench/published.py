@@ -29,26 +29,26 @@ AS_PUBLISHED: Mapping[str, Metric] = MappingProxyType(
         for metric in (
             _metric(
                 "lpips_published",
-                "LPIPS as published",
+                "LPIPS†",
                 "LPIPS of a backbone or version that is not known to be one of ours",
                 direction="lower",
                 decimals=4,
             ),
             _metric(
                 "fid_published",
-                "FID as published",
+                "FID†",
                 "FID of an implementation that is not known to be ours",
                 direction="lower",
             ),
             _metric(
                 "colorfulness_published",
-                "Colorfulness as published",
+                "CF†",
                 "colourfulness of an implementation that is not known to be ours, most of |rg| and |yb|",
                 direction="truth",
             ),
             _metric(
                 "colorfulness_difference_published",
-                "Colorfulness difference as published",
+                "ΔCF†",
                 "distance of colourfulness to the truth's, of means or the mean of distances",
                 direction="lower",
             ),
