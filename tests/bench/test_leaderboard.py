@@ -450,7 +450,15 @@ def test_few_pictures_make_fid_doubtful(tmp_path: Path, finish_run: Finish) -> N
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.md", "md"), ("b.c.CSV", "csv"), ("x/y.json", "json"), ("z.html", "html"), ("paper.tex", "latex"), ("a.txt", None), ("md", None)],
+    [
+        ("a.md", "md"),
+        ("b.c.CSV", "csv"),
+        ("x/y.json", "json"),
+        ("z.html", "html"),
+        ("paper.tex", "latex"),
+        ("a.txt", None),
+        ("md", None),
+    ],
 )
 def test_a_file_name_asks_for_a_format(name: str, form: str | None) -> None:
     assert format_of(Path(name)) == form
@@ -476,3 +484,34 @@ def test_the_frame_is_the_csv(tmp_path: Path, finish_run: Callable[..., RunRecor
     boards = read_boards([tmp_path])
     written = pd.read_csv(io.StringIO(render([tmp_path], "csv")))
     pd.testing.assert_frame_equal(to_frame(boards), written, check_dtype=False)
+
+
+def test_equal_means_share_their_mark(tmp_path: Path, finish_run: Finish) -> None:
+    for method, value in (("best", 30), ("twin-a", 20), ("twin-b", 20), ("last", 10)):
+        finish_run(tmp_path, scores(value), method=method)
+    text = render([tmp_path], "md", levels=["image"])
+    assert (text.count("**30.00**"), text.count("<ins>20.00</ins>"), text.count("| 10.00 |")) == (1, 2, 1)
+    assert "Bold: best of its column; underlined: second best. Ranked by PSNR." in text
+    assert render([tmp_path], "html", levels=["image"]).count("<u>20.00</u>") == 2
+    finish_run(tmp_path, scores(30), method="other-best")
+    text = render([tmp_path], "md", levels=["image"])
+    assert (text.count("**30.00**"), text.count("<ins>")) == (2, 0)
+
+
+def test_speed_and_size_stand_beside_the_scores(tmp_path: Path, finish_run: Finish) -> None:
+    first = finish_run(tmp_path, scores(20, 30), seed=0).model_copy(update={"gmacs": 41.775})
+    other = finish_run(tmp_path, scores(20, 30), seed=1).model_copy(update={"gmacs": 41.775, "images_per_second": 3.0})
+    scored = finish_run(tmp_path, scores(10, 20), method="theirs")
+    scored = scored.model_copy(update={"digests": scored.digests.model_copy(update={"predictions": "p" * 64})})
+    boards = rank_records([first, other, scored], levels=["image"])
+    costs = {entry.method: entry.cost for entry in boards[0].entries}
+    assert first.images_per_second == 1.0
+    assert (costs["gray"].images_per_second, costs["gray"].parameters, costs["gray"].gmacs) == (2.0, 34187027, 41.775)
+    assert (costs["theirs"].images_per_second, costs["theirs"].parameters) == (None, None)
+    text = to_markdown(boards)
+    assert "| images/s | parameters \\[M\\] | GMACs |" in text
+    assert "| 2.00 | 34.19 | 41.77 |" in text
+    assert "| — | — | — |" in text
+    assert "images/s: coloured and scored on cpu. GMACs: 10⁹ multiply-adds" in text
+    elsewhere = first.model_copy(update={"method": "far", "device": "GPU", "processes": 2, "run_id": "f"})
+    assert "on GPU, 2 processes or cpu, which cannot be compared." in to_markdown(rank_records([first, elsewhere]))
