@@ -190,6 +190,8 @@
     const first = new Set(data.sets.flatMap((set) => set.methods.slice(0, FIRST)));
     labels.filter((label) => !first.has(label)).forEach((label) => hidden.add(label));
     setOptions(choice.set, data.sets.map((set, place) => [String(place), set.title]));
+    const sizes = data.sets.map((set) => set.pictures.length);
+    choice.set.value = sizes.indexOf(Math.max(...sizes)); // the dataset that tells most
     chooseSet();
     room.hidden = false;
     addSheets();
