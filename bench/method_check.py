@@ -173,18 +173,23 @@ def _check_alone(model: Colorizer) -> Check:
     return Check("alone as in a batch", None, f"differs by up to {difference:.1g}: {same}")
 
 
+def _made_chroma(light: Tensor) -> Tensor:
+    """Return chroma beside light (B, 1, H, W): from green and blue on the left to red and yellow on the right."""
+    ramp = torch.linspace(-40, 40, light.shape[-1], device=light.device)
+    return ramp.expand(len(light), 2, *light.shape[-2:]).contiguous()
+
+
 def _check_loss(model: Colorizer) -> Check:
     """Check that the loss is a finite scalar by the name `loss` whose gradient reaches the networks."""
     gray = made_batch(model, SIZES[0], (1, 1))
-    crops = torch.zeros(len(gray.crops), 2, *gray.crops.shape[-2:], device=model.device)
     rgb = torch.zeros(len(gray), 3, *SIZES[0], dtype=torch.uint8, device=model.device)
-    chroma = torch.linspace(-40, 40, SIZES[0][1], device=model.device).expand(len(gray), 2, *SIZES[0]).contiguous()
+    truth, crops = _made_chroma(gray.light), _made_chroma(gray.crops)
     label = torch.full((len(gray),), -1, device=model.device)
     learner = deepcopy(model).train()
     learner.inherit(frozenset())
     if type(model).prepare_training is not Colorizer.prepare_training:
         learner.prepare_training(build_data(catalog.data_tree("synthetic"), **FEW_SCENES))
-    parts: Mapping[str, Tensor] = learner.loss(ColorBatch(gray, chroma, crops, rgb, label, (SIZES[0],) * len(gray)))
+    parts: Mapping[str, Tensor] = learner.loss(ColorBatch(gray, truth, crops, rgb, label, (SIZES[0],) * len(gray)))
     if "loss" not in parts or parts["loss"].ndim or not bool(parts["loss"].isfinite()):
         return Check("learns", False, "loss() has to return a mapping with a finite scalar `loss`")
     parts["loss"].backward()  # type: ignore[no-untyped-call]
