@@ -108,7 +108,7 @@ def contents(out: Path) -> dict[str, Any]:
         found[str(path.relative_to(out))] = {key: value for key, value in record.items() if key not in CLOCK}
     alike = {"images_per_second": 1.0, "processes": 1}
     boards = rank_runs([(folder, record.model_copy(update=alike)) for folder, record in read_runs([out])])
-    return found | {form: format_boards(boards, form) for form in ("md", "csv")}
+    return found | {form: format_boards(boards, form) for form in ("md", "csv", "html")}
 
 
 def keys_written(out: Path) -> list[list[str]]:
