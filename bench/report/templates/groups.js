@@ -81,7 +81,7 @@ const groups = (() => {
     const plot = canvas(width, height, `${view.metric.name} over ${curves.title}`);
     axisX(plot, x, top, height - 42, curves.title);
     axisY(plot, y, left, width - 10, view.axis);
-    for (const { points, look } of lines) {
+    for (const { points, look } of lines.filter(({ kind }) => kind === "curve")) {
       const ends = points.filter(([, , low]) => low !== null);
       const band = [...ends.map(([at, , low]) => [x(at), y(low)]), ...ends.map(([at, , , high]) => [x(at), y(high)]).reverse()];
       if (ends.length > 1) plot.append(svg("path", { d: `${pathOf(band)}Z`, class: `band ${look.tint}` }));
