@@ -90,8 +90,7 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
     lines = [f"Ranked by {sorting.name}." if ranked else f"No whole, trained run has {sorting.name} to rank by."]
-    if board.detectors:
-        lines.append(f"Ranked among the runs that are shown, with the detector {' or '.join(board.detectors)}.")
+    lines += tell_detectors(board)
     lines.append(f"n: {unit} in the mean.")
     known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
     if interval and known:
@@ -115,6 +114,12 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
     lines += _cost_captions(board) if costs else []
     return [*lines, PUBLISHED, *other] if board.sources else lines
+
+
+def tell_detectors(board: Board) -> list[str]:
+    """Return among which runs a board ranks, where it leaves some out."""
+    shown = " or ".join(board.detectors)
+    return [f"Ranked among the runs that are shown, with the detector {shown}."] if shown else []
 
 
 def footnotes(board: Board) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.board import Board, Cell, Entry, RunKey, run_key
-from bench.board_text import MISSING, score_cell
+from bench.board_text import MISSING, score_cell, tell_detectors
 from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
 from bench.errors import MissingError, UsageError
 from bench.formats import FORMATS, Tables, print_tables
@@ -89,7 +89,8 @@ def read_breakdown_boards(
     runs = shown.of(finished_runs(folders))
     boards = rank_records([record for _, record in runs], sort=sort or DEFAULT_SORT, levels=[fitting])
     found = {run_key(record): folder for folder, record in runs}
-    return [break_down_board(board, by, found) for board in check_measured(boards, folders, sort)]
+    chosen = [replace(board, detectors=shown.detectors) for board in check_measured(boards, folders, sort)]
+    return [break_down_board(board, by, found) for board in chosen]
 
 
 def break_down_board(board: Board, by: By, folders: Mapping[RunKey, Path]) -> BreakdownBoard:
@@ -209,6 +210,7 @@ def _cell(score: GroupScore | None, metric: Metric, interval: bool) -> SheetCell
 def _captions(table: BreakdownBoard, *, interval: bool) -> list[str]:
     unit = "images" if LEVEL_OF[table.by] == "image" else "instances"
     lines = [f"{table.metric.name} by {PARTED[table.by]}; methods in the order of the whole board."]
+    lines += tell_detectors(table.board)
     lines += [f"( ): {unit} of the group."] if table.by != "category" else []
     lines.append("[ , ]: 95 % bootstrap interval over images." if interval else "Intervals stand in the CSV format.")
     notes = [f"{_run_name(entry)}: {', '.join(entry.notes)}" for entry in table.board.entries if entry.notes]

@@ -17,6 +17,7 @@ from bench.breakdown_board import print_breakdowns, read_breakdown_boards, rende
 from bench.errors import MissingError, UsageError
 from bench.record import RunRecord, score_instances
 from bench.rows import InstanceRow, Row
+from bench.shown import Shown
 from bench.statistics import bootstrap_interval
 from bench.tables import read_table
 
@@ -170,6 +171,14 @@ def test_methods_stand_side_by_side(out: Path) -> None:
         "lucky": (89.0, None),
     }
     assert (cells["high"].low, cells["high"].high) == (24.0, 29.0)
+
+
+def test_a_detector_alone_is_ranked_alone(out: Path) -> None:
+    shown = Shown(detectors=("none",))
+    text = render_breakdowns([out], "md", "size", shown=shown)
+    assert "| 1 | low | none | **20.00 \\[19.00, 21.00\\]** |" in text
+    assert "high" not in text
+    assert "Ranked among the runs that are shown, with the detector none." in text
 
 
 def test_two_names_of_one_run_have_their_own_numbers(out: Path) -> None:
