@@ -122,7 +122,7 @@ class FinishedRun:
                 name = f"{level}/{metric}"
                 scores |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
                 scores |= {f"{name}_std": score.std, f"{name}_difference": score.difference}
-        scores |= {f"counts/{name}": count for name, count in record.counts.model_dump().items()}
+        scores |= {f"totals/{name}": count for name, count in record.counts.model_dump().items()}
         for name in ("images_per_second", "seconds", "peak_memory_mb"):
             scores[f"speed/{name}"] = getattr(record, name)
         return {name: float(value) for name, value in scores.items() if value is not None}

@@ -70,7 +70,7 @@ def test_scores_are_those_of_the_record_with_their_intervals(finished: FinishedR
             shown = (scores[f"{level}/{metric}"], scores[f"{level}/{metric}_low"], scores[f"{level}/{metric}_high"])
             assert shown == (score.mean, score.low, score.high)
             assert f"{level}/{metric}_difference" not in scores
-    assert scores["counts/images"] == 20
+    assert scores["totals/images"] == 20
     assert scores["speed/images_per_second"] == 10
 
 
