@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from scipy.stats import gaussian_kde
 
+from bench.box_errors import DetectorError, Perturbation
 from bench.breakdown import breakdown_csv
 from bench.leaderboard import write_leaderboards
 from bench.provenance import canonical_digest
-from bench.record import build_record
+from bench.record import RunRecord, build_record
 from bench.report.page import write_report
 from bench.rows import InstanceRow, Row, RowStore, images_csv, instances_csv
 from bench.tables import read_table
@@ -383,6 +384,28 @@ def test_bars_show_the_most_frequent_categories_first(finished: Path, opened: "C
     assert page.locator("#plot-bars svg .name").count() > len(counts)
     page.locator("#plot-part").select_option("size")
     assert set(page.locator("#plot-bars svg .name").all_text_contents()) <= {"small", "medium", "large"}
+
+
+def test_curves_of_detector_errors_can_be_hidden(opened: "Callable[..., Page]", tmp_path: Path) -> None:
+    for place, share in enumerate((0.0, 0.5, 1.0)):
+        name = f"fusion-{place}"
+        finish(tmp_path, "samples", name, 5.0 - place, partial=False)
+        path = tmp_path / f"runs/samples/{name}--none--s0/record.json"
+        record = RunRecord.model_validate_json(path.read_text())
+        made = Perturbation(detector="annotations", boxes="e", drop=share) if share else None
+        measured = DetectorError(missed=share, false=0, doubled=0, boxes=1, mean_iou=None)
+        digests = record.digests.model_copy(update={"boxes": "p" if share else "e"})
+        facts = {"method": "fusion", "detector": f"annotations-drop{share:g}" if share else "annotations"}
+        changes = {**facts, "perturbation": made, "detector_error": measured, "digests": digests}
+        path.write_text(record.model_copy(update=changes).to_json())
+    finish(tmp_path, "samples", "gray", 1.0, partial=False)
+    page = opened(write_report(tmp_path), "phone")
+    sheet = page.locator("#plot-errors")
+    assert sheet.locator("h4").all_inner_texts() == ["Boxes left out"]
+    assert (sheet.locator(".facet .curve").count(), sheet.locator(".facet .mark").count()) == (2, 3)
+    sheet.locator("button", has_text="fusion").click()
+    assert sheet.locator(".facet .mark").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
 
 
 def test_without_a_script_the_tables_can_be_read(finished: Path, opened: "Callable[..., Page]") -> None:

@@ -75,7 +75,7 @@ const groups = (() => {
   const drawError = (view, curves, numberOf, width) => {
     const [height, top, left] = [300, 30, 46];
     const lines = curves.series.filter(({ label }) => numberOf(label) >= 0).map((series) => ({ ...series, look: lookOf(numberOf(series.label)) }));
-    const values = lines.flatMap(({ points }) => points.flatMap(([, mean, low, high]) => [mean, low ?? mean, high ?? mean]));
+    const values = lines.flatMap(({ points, kind }) => points.flatMap(([, mean, low, high]) => kind === "curve" ? [mean, low ?? mean, high ?? mean] : [mean]));
     const x = scaleOf(...domainOf(lines.flatMap(({ points }) => points.map(([at]) => at)), 0.02), left, width - 10);
     const y = scaleOf(...domainOf(values, 0.05), height - 42, top);
     const plot = canvas(width, height, `${view.metric.name} over ${curves.title}`);
