@@ -225,7 +225,7 @@ def test_what_a_run_writes_is_written(folders: Path) -> None:
     assert (found.parameters, found.precision, found.partial, found.untrained) == ({}, "32", False, False)
     assert found.images_per_second is not None
     assert (found.counts.without_instances, found.counts.without_detections) == (5, None)
-    assert (out / "report.html").read_text().count('<td data-value="">—</td>') == 1
+    assert "without boxes" not in (out / "report.html").read_text(), "of a folder's making nothing is known"
     for path in out.rglob("*"):
         if path.is_file() and path.suffix in {".json", ".csv", ".yaml", ".jsonl", ".md"}:
             text = path.read_text()
