@@ -11,10 +11,10 @@ ERROR_KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
 
 ERROR_WORDS: Mapping[ErrorKind, str] = MappingProxyType(
     {
-        "drop": "share of annotated objects without a box",
-        "jitter": "edges of boxes moved by up to this share of the side",
+        "drop": "share of objects without a box",
+        "jitter": "shift of edges, share of the side",
         "duplicate": "further boxes for each box",
-        "add": "added boxes without an object, a picture",
+        "add": "boxes added to each picture",
     }
 )
 """What stands on the axis of a curve over an error of that kind."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.box_errors import DetectorError, Perturbation
+from bench.box_errors import ERROR_WORDS, DetectorError, Perturbation
 from bench.failure_modes import DECLARED, ErrorCurves, Point, Series, error_curves
 from bench.record import RunRecord
 
@@ -61,7 +61,7 @@ def test_points_are_the_records_means_at_the_measured_error(make: Callable[..., 
         ("samples", "stretch256-v1", level, "psnr") for level in ("image", "instance")
     }
     dropped, added = curve(found, "drop"), curve(found, "add")
-    assert "annotated objects without a box" in dropped.x_title
+    assert dropped.x_title == ERROR_WORDS["drop"]
     assert [series.label for series in dropped.series] == ["fusion · annotations"]
     assert points(dropped.series[0]) == [(0.1, 25.0), (0.55, 24.0), (1.0, 22.0)]
     assert [point.declared for point in dropped.series[0].points] == [0, 0.5, 1]
