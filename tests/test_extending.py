@@ -34,6 +34,12 @@ LIGHTNING = {"fit", "validate", "test", "predict"}
 QUICK = {"list", "check", "run", "leaderboard", "compare", "detect", "speed"}
 """Commands that the default tier runs; the others train."""
 
+SEVERAL = {
+    "Add a method": ("colorbench run suite.yaml --devices 2 --out together",),
+    "Add a method that learns": ("colorbench train tiny --devices 2 --max-steps 2 --logger none --out shared",),
+}
+"""What is done besides with several processes, which have to find the plug-in by themselves."""
+
 Colorbench = Callable[..., tuple[int, str, str]]
 
 
@@ -154,12 +160,21 @@ def test_a_walk_as_written(walk: Section, tmp_path: Path) -> None:
         ["bash", "-c", script], cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    for line in SEVERAL.get(walk.title, ()):
+        again = subprocess.run(
+            shlex.split(line), cwd=folder, env=variables, capture_output=True, text=True, check=False
+        )
+        assert again.returncode == 0, line + again.stderr
     names = [kind.split()[1] for kind in walk.plugin()]
     assert all(name in done.stdout for name in names)
     if "suite.yaml" in walk.files and "colorbench.methods" in walk.plugin().values():
         origin = tomllib.loads(walk.files["pyproject.toml"])["project"]
         record = next(folder.glob(f"results/runs/*/{names[0]}--none--s0/record.json")).read_text(encoding="utf-8")
         assert f'"{origin["name"]}": "{origin["version"]}"' in record
+
+    if "--devices 2 --out together" in " ".join(SEVERAL.get(walk.title, ())):
+        one, two = (folder / out / "runs/samples-core/warm--none--s0/images.csv" for out in ("results", "together"))
+        assert one.read_bytes() == two.read_bytes()
 
 
 def make_environment(folder: Path) -> None:
