@@ -139,6 +139,7 @@ def test_two_ranks_share_out_the_batch_of_one() -> None:
         assert sorted(chain.from_iterable(halves)) == sorted(one[step * BATCH : (step + 1) * BATCH])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(place: Place) -> None:
     """Stage 1 is taken over, stage 2 has BatchNorm in train mode, stage 3 has it in eval mode, as published.
 
