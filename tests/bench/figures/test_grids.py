@@ -1,0 +1,37 @@
+"""Grids hold the pictures that runs have kept, with their scores."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.figures.grids import draw_pictures, picture_keys
+from bench.figures.subjects import Subject
+
+KEYS = [f"photo-{number}" for number in range(7)]
+
+
+def test_pictures_stand_beside_each_other_with_their_scores(finished: Path, subject_of: Callable[..., Subject]) -> None:
+    subject = subject_of(finished)
+    assert picture_keys(subject) == KEYS
+    plot = draw_pictures(subject, KEYS[:2])
+    assert plot is not None
+    panels = np.array(plot.figure.axes).reshape(2, 5)
+    assert [panel.get_title() for panel in panels[0]] == [
+        "input",
+        "instcolor-\nfusion · yolo",
+        "zhang",
+        "gray",
+        "truth",
+    ]
+    scores = [(method.scores or {})[KEYS[1], 0] for method in subject.methods]
+    assert [panel.get_xlabel() for panel in panels[1, 1:-1]] == [f"{score:.2f}" for score in scores]
+    truth = np.asarray(Image.open(finished / "pictures/samples/photo-1.truth.png"))
+    assert np.array_equal(panels[1, -1].images[0].get_array(), truth)
+    assert KEYS[1] in plot.caption
+
+
+def test_a_picture_without_its_prediction_is_in_no_grid(finished: Path, subject_of: Callable[..., Subject]) -> None:
+    next(finished.glob("runs/*/zhang*/images/photo-3.png")).unlink()
+    assert picture_keys(subject_of(finished)) == [key for key in KEYS if key != "photo-3"]
