@@ -1,4 +1,4 @@
-"""How the scores of single pictures are spread: boxes, and the share of pictures below each score."""
+"""How the scores of single pictures are spread: boxes, and the share of pictures at least as good as each score."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -59,7 +59,10 @@ def _draw_box(axes: "Axes", method: Method, values: Floats, place: int) -> None:
 
 
 def draw_cumulative(subject: Subject) -> Plot | None:
-    """Draw for each score the share of pictures that lie at most there; None where no single score is known."""
+    """Draw for each score the share of pictures that are at least as good; None where no single score is known.
+
+    By a metric that is best where the truth is, it is the share of those that have at most so much, as in the report.
+    """
     methods = subject.scored
     if not methods:
         return None
@@ -68,14 +71,16 @@ def draw_cumulative(subject: Subject) -> Plot | None:
     columns = 1 if max(map(len, names)) > LONGEST_OF_TWO else 2
     rows = -(-len(shown) // columns) + bool(rest)
     figure, axes = one_panel(COLUMN, 2.2 + 0.15 * rows)
-    others = [_draw_share(axes, values_of(method)) for method in rest][:1]
-    lines = [_draw_share(axes, values_of(method), method) for method in shown]
-    axes.set(xlabel=subject.metric.title, ylabel=f"{subject.unit} at most there [%]", ylim=(0, 100))
+    falling = subject.metric.direction == "higher"
+    others = [_draw_share(axes, values_of(method), falling) for method in rest][:1]
+    lines = [_draw_share(axes, values_of(method), falling, method) for method in shown]
+    limit = "at least" if falling else "at most"
+    axes.set(xlabel=subject.metric.title, ylabel=f"{subject.unit} with {limit} so much [%]", ylim=(0, 100))
     axes.grid()
     draw_legend(figure, dict(zip([*names, f"{len(rest)} others"], [*lines, *others], strict=False)), columns)
     caption = (
         f"Cumulative distribution of {subject.place}.",
-        f"Share of {subject.unit} whose score is at most the one below: {_reading(subject)}.",
+        f"Share of {subject.unit} whose score is {limit} the one below: {_reading(subject)}.",
         f"Grey: the {len(rest)} methods ranked below the first {len(shown)}." if rest else "",
     )
     return subject.plot(figure, ("cumulative",), len(methods), caption)
@@ -86,16 +91,18 @@ def _reading(subject: Subject) -> str:
     return where.get(subject.metric.direction, "nearest to the truth's is best")
 
 
-def _draw_share(axes: "Axes", values: Floats, method: Method | None = None) -> object:
-    """Draw the share in per cent of sorted values up to each of them; grey without a method."""
-    share = np.arange(1, len(values) + 1) * 100 / len(values)
+def _draw_share(axes: "Axes", values: Floats, falling: bool, method: Method | None = None) -> object:
+    """Draw the share in per cent of sorted values from or up to each of them; grey without a method."""
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(np.intp))
-    points = (values[[0, *kept]], [0.0, *share[kept]])
+    if falling:
+        points, where = (values[[*kept, -1]], [*(len(values) - kept) * 100 / len(values), 0.0]), "pre"
+    else:
+        points, where = (values[[0, *kept]], [0.0, *(kept + 1) * 100 / len(values)]), "post"
     if method is None:
-        (line,) = axes.step(*points, where="post", color="0.8", linewidth=0.6)
+        (line,) = axes.step(*points, where=where, color="0.8", linewidth=0.6)
         return line
     look = method.look
-    (line,) = axes.step(*points, where="post", color=look.color, linestyle=look.dash)
+    (line,) = axes.step(*points, where=where, color=look.color, linestyle=look.dash)
     line.set(marker=look.marker, markevery=_places(len(kept) + 1), markersize=3.5)
     return line
 

@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from bench.figures.distributions import draw_cumulative, draw_distribution
 from bench.figures.subjects import Subject
+from bench.record import RunRecord
 
 
 def test_boxes_are_quartiles_and_percentiles(finished: Path, subject_of: Callable[..., Subject]) -> None:
@@ -22,16 +23,25 @@ def test_boxes_are_quartiles_and_percentiles(finished: Path, subject_of: Callabl
         assert (box.get_x(), box.get_x() + box.get_width()) == pytest.approx((first, third))
 
 
-def test_curves_tell_the_share_of_pictures_at_most_there(
-    finished: Path, subject_of: Callable[..., Subject], points_of: Callable[[Any], list[list[float]]]
+@pytest.mark.parametrize(("metric", "limit"), [("psnr", "at least"), ("ab_rmse", "at most")])
+def test_curves_tell_the_share_of_pictures_that_are_at_least_as_good(
+    finish_run: Callable[..., RunRecord],
+    tmp_path: Path,
+    subjects_of: Callable[..., list[Subject]],
+    points_of: Callable[[Any], list[list[float]]],
+    metric: str,
+    limit: str,
 ) -> None:
-    subject = subject_of(finished)
-    plot = draw_cumulative(subject)
+    values = [0.5, 0.125, 0.5, 0.25, 0.75]
+    finish_run(tmp_path, {f"p{n}": {metric: value} for n, value in enumerate(values)}, metrics=(metric,))
+    plot = draw_cumulative(subjects_of(tmp_path, metric)[0])
     assert plot is not None
-    for line, method in zip(plot.figure.axes[0].get_lines(), subject.methods, strict=True):
-        values = [*(method.scores or {}).values()]
-        points = points_of(line)
-        for value in values:
-            share = 100 * sum(each <= value for each in values) / len(values)
-            assert max(y for x, y in points if x == value) == pytest.approx(share)
-        assert points[0] == [min(values), 0]
+    (line,) = plot.figure.axes[0].get_lines()
+    points = points_of(line)
+    for value in values:
+        share = 100 * sum(each >= value if limit == "at least" else each <= value for each in values) / len(values)
+        assert max(y for x, y in points if x == value) == pytest.approx(share)
+    assert [0.75 if limit == "at least" else 0.125, 0.0] in points
+    assert line.get_drawstyle() == ("steps-pre" if limit == "at least" else "steps-post"), "equal ones count"
+    assert plot.figure.axes[0].get_ylabel() == f"images with {limit} so much [%]"
+    assert f"is {limit} the one below" in plot.caption
