@@ -1,6 +1,7 @@
 """Pictures side by side: grey, what methods made of it, truth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from bench.figures.names import labels, shorten
 from bench.figures.style import PAGE, new_figure
 from bench.figures.subjects import Method, Plot, Subject
 from bench.files import path_below
+from bench.observations import Observations, read_observations
 from bench.scoring.metrics import Metric
 from datamodules.images import ImageError, read_image
 
@@ -46,20 +48,21 @@ def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
     height = head + (side - 2 * GAP + FOOT) * len(keys)
     figure, panels = new_figure(side * len(names), height, len(keys), len(names))
     figure.set_layout_engine("constrained", w_pad=GAP / 2, h_pad=GAP, wspace=0.0, hspace=0.0)
+    scores = [_own_scores(method, subject) for method in methods]
     for line, key in zip(panels, keys, strict=True):
         for panel, path in zip(line, _paths(methods, folder, key), strict=True):
             _show(panel, path)
-        for panel, method in zip(line[1:], methods, strict=False):
-            panel.set_xlabel(_score(method, key, subject.metric), fontsize=7, labelpad=1.5)
+        for panel, own in zip(line[1:], scores, strict=False):
+            panel.set_xlabel(_score(own, key, subject.metric), fontsize=7, labelpad=1.5)
     for panel, name in zip(panels[0], names, strict=True):
         panel.set_title(name, fontsize=7, pad=2)
     caption = (
         f"{subject.board.dataset} ({subject.board.protocol}): grey input, the best {len(methods)} methods by "
         f"{subject.metric.name}, truth. Below the pictures: {subject.metric.title}.",
         f"Pictures: {', '.join(shorten(key, 60) for key in keys)}.",
-        "Of several seeds the lowest is shown." if any(len(method.runs) > 1 for method in methods) else "",
+        "Of several seeds the lowest is shown, with its scores." if any(len(each.runs) > 1 for each in methods) else "",
     )
-    return subject.plot(figure, ("pictures",), len(methods), caption)
+    return replace(subject, methods=tuple(methods)).plot(figure, ("pictures",), len(methods), caption, means=False)
 
 
 def _shown(subject: Subject) -> list[Method]:
@@ -88,8 +91,14 @@ def _show(panel: "Axes", path: Path) -> None:
     panel.spines[:].set_visible(False)
 
 
-def _score(method: Method, key: str, metric: Metric) -> str:
-    value = (method.scores or {}).get((key, 0))
+def _own_scores(method: Method, subject: Subject) -> Observations:
+    """Return the scores of the pictures that are shown, which are those of the lowest seed; others are means."""
+    folder, record = method.runs[0]
+    return read_observations(folder, record, subject.board.level, subject.metric.id) or {}
+
+
+def _score(scores: Observations, key: str, metric: Metric) -> str:
+    value = scores.get((key, 0))
     return "" if value is None or not np.isfinite(value) else f"{value:.{metric.decimals}f}"
 
 

@@ -102,25 +102,34 @@ class Subject:
         """Return the methods whose single scores are known."""
         return [method for method in self.methods if method.scores]
 
-    def plot(self, figure: "Figure", kind: tuple[str, ...], methods: int, caption: Sequence[str]) -> Plot:
-        """Return a plot of this subject; empty sentences of its caption are left out."""
+    def plot(
+        self, figure: "Figure", kind: tuple[str, ...], methods: int, caption: Sequence[str], *, means: bool = True
+    ) -> Plot:
+        """Return a plot of this subject; empty sentences of its caption are left out.
+
+        Args:
+            figure: what is drawn.
+            kind: what it shows.
+            methods: that are drawn.
+            caption: its sentences.
+            means: whether it draws means over seeds, where there are several.
+        """
         board = self.board
-        words = " ".join(filter(None, (f"{caption[0]} n = {self.n} {self.unit}.", *caption[1:], *self.notes)))
+        notes = (self._daggers, self._seeds if means else "", self._oracle)
+        words = " ".join(filter(None, (f"{caption[0]} n = {self.n} {self.unit}.", *caption[1:], *notes)))
         return Plot(figure, kind, board.dataset, board.protocol, board.level, board.sort, methods, self.n, words)
 
     @property
-    def notes(self) -> list[str]:
-        """Return what a reader must know whatever is drawn of it."""
-        entries = [method.entry for method in self.methods]
-        seeds = sorted({entry.seeds for entry in entries})
+    def _seeds(self) -> str:
+        """Return over how many seeds the means are; empty where each is of one."""
+        seeds = sorted({method.entry.seeds for method in self.methods})
         several = f"Means over {span(seeds)} seeds, the interval from their lowest to their highest end."
-        oracle = "Boxes of annotations are an oracle that no user has."
-        daggers = self._daggers
-        return [
-            *([daggers] if daggers else []),
-            *([several] if seeds[-1:] > [1] else []),
-            *([oracle] if any(entry.detector.startswith("annotations") for entry in entries) else []),
-        ]
+        return several if seeds[-1:] > [1] else ""
+
+    @property
+    def _oracle(self) -> str:
+        oracle = any(method.entry.detector.startswith("annotations") for method in self.methods)
+        return "Boxes of annotations are an oracle that no user has." if oracle else ""
 
     @property
     def _daggers(self) -> str:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from bench.figures.grids import draw_pictures, picture_keys
 from bench.figures.subjects import Subject
+from bench.record import RunRecord
 
 KEYS = [f"photo-{number}" for number in range(7)]
 
@@ -35,3 +36,15 @@ def test_pictures_stand_beside_each_other_with_their_scores(finished: Path, subj
 def test_a_picture_without_its_prediction_is_in_no_grid(finished: Path, subject_of: Callable[..., Subject]) -> None:
     next(finished.glob("runs/*/zhang*/images/photo-3.png")).unlink()
     assert picture_keys(subject_of(finished)) == [key for key in KEYS if key != "photo-3"]
+
+
+def test_a_picture_stands_over_the_score_of_its_own_seed(
+    finish_run: Callable[..., RunRecord], tmp_path: Path, subject_of: Callable[..., Subject]
+) -> None:
+    for seed, value in enumerate((20.25, 27.0)):
+        finish_run(tmp_path, {"a": {"psnr": value}}, seed=seed, metrics=("psnr",), images=True)
+    plot = draw_pictures(subject_of(tmp_path), ["a"])
+    assert plot is not None
+    assert plot.figure.axes[1].get_xlabel() == "20.25"
+    assert "Of several seeds the lowest is shown, with its scores" in plot.caption
+    assert "Means over" not in plot.caption
