@@ -11,6 +11,7 @@ from bench.build import build_data
 from bench.catalog import Tree
 from bench.credits import write_credits
 from bench.files import path_below, writing
+from bench.picture_set import PictureSet, note_pictures, read_pictures
 from bench.progress import progress
 from bench.suite import Suite
 from datamodules.images import ImageError
@@ -36,11 +37,12 @@ def gray_of(picture: Image.Image) -> Image.Image:
     return Image.fromarray(gray[0].permute(1, 2, 0).numpy())
 
 
-def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
-    """Write `<key>.truth.png` and `<key>.gray.png` of every picture that can be read; those that stand are kept.
+def save_pictures(tree: Tree, suite: Suite, folder: Path, held: PictureSet) -> None:
+    """Write `<key>.truth.png` and `<key>.gray.png` of every picture that can be read; those of `held` are kept.
 
-    The licences of photos that a COCO file lists are written beside them.
+    The licences of photos that a COCO file lists are written beside them, and at last, that the folder is of `held`.
     """
+    standing = read_pictures(folder) == held
     source = build_data(tree, protocol=suite.protocol).source("test")
     photos = source.photos[: suite.limit] if source is not None else ()
     if isinstance(source, CocoSource):
@@ -48,22 +50,24 @@ def save_pictures(tree: Tree, suite: Suite, folder: Path) -> None:
     with progress("truth pictures", len(photos)) as advance:
         for photo in photos:
             advance()
-            if source is None or path_below(folder, photo.key, ".truth.png").is_file():
+            if source is None or (standing and path_below(folder, photo.key, ".truth.png").is_file()):
                 continue
             try:
                 picture = PROTOCOLS[suite.protocol].apply(Image.fromarray(source.read(photo.key)))
             except ImageError:
                 continue
             _save_truth(folder, photo.key, picture)
+    note_pictures(folder, held)
 
 
-def save_pairs(request: "FolderRequest", keys: Sequence[str], folder: Path) -> None:
+def save_pairs(request: "FolderRequest", keys: Sequence[str], folder: Path, held: PictureSet) -> None:
     """Write the predictions that were scored to the run's `images`, and truth and grey picture as `save_pictures` does.
 
-    All are as they were compared, at the protocol's size; those that stand are kept.
+    All are as they were compared, at the protocol's size.
     """
     from bench.scoring.folders import PairReader
 
+    standing = read_pictures(folder) == held
     if request.instances is not None:
         write_credits(folder, request.instances, keys)
     reader, images = PairReader(request), request.folder / "images"
@@ -71,14 +75,16 @@ def save_pairs(request: "FolderRequest", keys: Sequence[str], folder: Path) -> N
         for key in keys:
             advance()
             path, truth = path_below(images, key, ".png"), path_below(folder, key, ".truth.png")
-            if path.is_file() and truth.is_file():
+            kept = standing and truth.is_file()
+            if path.is_file() and kept:
                 continue
             pair = reader.read(key)
             if isinstance(pair, Failure):
                 continue
-            if not truth.is_file():
+            if not kept:
                 _save_truth(folder, key, _to_picture(pair.truth))
             _save(path, _to_picture(pair.prediction))
+    note_pictures(folder, held)
 
 
 def _to_picture(rgb8: "Tensor") -> Image.Image:

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from bench.catalog import Tree
 from bench.dashboards.sending import Sending
 from bench.device import device_name
 from bench.errors import CommandError
 from bench.execute import Effort
 from bench.files import atomic_write, path_below
-from bench.leaderboard import write_leaderboards
+from bench.leaderboard import read_records, write_leaderboards
 from bench.outputs import config_digest, working_in, write_plan, write_results
+from bench.picture_set import PictureSet, pictures_folder, refuse_other_pictures
 from bench.pictures import save_pictures
 from bench.plan import plan
 from bench.portion import Portion
@@ -34,18 +36,21 @@ def run(suite: Suite, options: Options) -> int:
 
     Raises:
         CommandError: Another process is at work in the folder, or runs were left unfinished; all others are done.
+        UsageError: The folder holds other runs, or pictures of another set, under names of the suite.
     """
     runs = plan(suite, options.only)
     with working_in(options.out):
         jobs = prepare(suite, runs, options)
         for job in jobs:
             check_unchanged(job, suite)
+        kept = _pictures(suite, jobs) if options.save_images else {}
+        for name, (_, held) in kept.items():
+            refuse_other_pictures(options.out, name, held, read_records([options.out]))
         for job in jobs:
             atomic_write(job.request.folder / "config.yaml", job.config())
         write_plan(map(_planned, jobs), options.out)
-        if options.save_images:
-            for name, tree in {job.run.dataset.name: job.request.data for job in jobs}.items():
-                save_pictures(tree, suite, options.out / "pictures" / name)
+        for name, (tree, held) in kept.items():
+            save_pictures(tree, suite, pictures_folder(options.out, name), held)
         with Sending(options.loggers, options.out) as dashboards:
             failed, left = _execute_all(suite, jobs, options, dashboards)
         write_leaderboards(options.out)
@@ -53,6 +58,12 @@ def run(suite: Suite, options: Options) -> int:
     if left:
         raise CommandError("\n".join(map(str, left)))
     return failed
+
+
+def _pictures(suite: Suite, jobs: Sequence[Job]) -> dict[str, tuple[Tree, PictureSet]]:
+    """Return the datasets whose pictures are to be kept, by name."""
+    protocol = PROTOCOLS[suite.protocol].digest
+    return {job.run.dataset.name: (job.request.data, PictureSet(job.digests["dataset"], protocol)) for job in jobs}
 
 
 def _execute_all(
@@ -149,6 +160,8 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             sets=score_set(request.folder, rows, request.metrics),
             perturbation=None if job.boxes is None else job.boxes.perturbation,
             detector_error=None if job.boxes is None else job.boxes.error,
+            hints=request.hints or None,
+            detector_id=job.run.detector.id,
         )
 
     return write_results(request.folder, request.run_id, request.metrics, describe)

@@ -18,6 +18,7 @@ from bench.files import atomic_write
 from bench.leaderboard import read_records, write_leaderboards
 from bench.outputs import config_digest, refuse_other_run, working_in, write_plan, write_results
 from bench.pairs import Pairing, batches
+from bench.picture_set import PictureSet, pictures_folder, refuse_other_pictures
 from bench.pictures import save_pairs
 from bench.plan import portable
 from bench.plugins import Plugin
@@ -58,6 +59,11 @@ class Job:
     config: str
     plugins: tuple[Plugin, ...] = ()
 
+    @property
+    def pictures(self) -> PictureSet:
+        """Return the true pictures that are scored against, as they are compared."""
+        return PictureSet(self.digests["dataset"], PROTOCOLS[self.request.protocol].digest)
+
 
 def score(submission: Submission, pairing: Pairing) -> int:
     """Score what was paired and write everything that the interface promises.
@@ -67,7 +73,7 @@ def score(submission: Submission, pairing: Pairing) -> int:
 
     Raises:
         CommandError: Another process is at work in the output folder, or a picture failed and that ends the run.
-        UsageError: The output folder holds another run of that name; the message says what differs.
+        UsageError: The output folder holds another run of that name, or pictures of another set.
         MissingError: Annotations or weights are not there.
     """
     with working_in(submission.out):
@@ -75,7 +81,7 @@ def score(submission: Submission, pairing: Pairing) -> int:
         request = job.request
         refuse_other_run(request.folder, request.run_id, job.config)
         if submission.save_images:
-            _refuse_other_truth(submission, job)
+            refuse_other_pictures(submission.out, submission.dataset, job.pictures, read_records([submission.out]))
         if not (request.folder / "config.yaml").is_file():
             atomic_write(request.folder / "config.yaml", job.config)
         write_plan([_planned(submission, request)], submission.out)
@@ -88,7 +94,7 @@ def score(submission: Submission, pairing: Pairing) -> int:
             raise effort
         record = finish(submission, job, began, effort)
         if submission.save_images:
-            save_pairs(request, pairing.matched, submission.out / "pictures" / submission.dataset)
+            save_pairs(request, pairing.matched, pictures_folder(submission.out, submission.dataset), job.pictures)
         write_leaderboards(submission.out)
         write_report(submission.out)
     _tell(record, submission)
@@ -202,17 +208,6 @@ def _command(given: Mapping[str, Any]) -> str:
         if key not in {"predictions", "truth"} and value:
             words += [f"--{key}"] if value is True else [f"--{key}", value]
     return shlex.join(words)
-
-
-def _refuse_other_truth(submission: Submission, job: Job) -> None:
-    """Keep the pictures of two sets apart: a report would show those of one beside the truth of the other."""
-    truth = job.digests["dataset"], submission.protocol
-    others = [other for other in read_records([submission.out]) if other.dataset == submission.dataset]
-    if any((other.digests.dataset, other.protocol) != truth for other in others):
-        raise UsageError(
-            f"{submission.out} has runs on other pictures, or by another protocol, that are called "
-            f"{submission.dataset}: to keep the pictures of both, give this set another name with --dataset"
-        )
 
 
 def _refuse_failed(request: FolderRequest, rows: Mapping[str, Row]) -> None:

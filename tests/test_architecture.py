@@ -35,6 +35,7 @@ TORCH_FREE = (
     "bench.observations",
     "bench.perception.*",
     "bench.pairs",
+    "bench.picture_set",
     "bench.locks",
     "bench.publish",
     "bench.plugins",

@@ -12,13 +12,18 @@ from skimage.color import lab2rgb, rgb2lab
 
 from bench.credits import Credit, read_credits
 from bench.errors import UsageError
+from bench.picture_set import PictureSet, note_pictures, read_pictures
 from bench.pictures import gray_of, save_pictures
+from bench.plan import Places
+from bench.prepare import Options
+from bench.runner import run
 from bench.score import score
 from bench.submission import Submission, find_pairs
 from bench.suite import Suite
 from datamodules.protocol import PROTOCOLS
 
 PROTOCOL = "stretch256-v1"
+HELD = PictureSet("d" * 64, PROTOCOLS[PROTOCOL].digest)
 LICENSED = Credit("sub/b", "Attribution", "http://example.org/by", "http://example.org/b")
 
 
@@ -49,7 +54,7 @@ def prepared(path: Path) -> np.ndarray[Any, Any]:
 def test_a_run_keeps_truth_and_licences(root: Path) -> None:
     settings = {"root": str(root / "truth"), "annotations": str(root / "instances.json")}
     suite = Suite.model_validate({"name": "test-v1", "methods": ["gray"], "datasets": [{"id": "coco"}]})
-    save_pictures({"class_path": "datamodules.coco.CocoDataModule", "init_args": settings}, suite, root / "kept")
+    save_pictures({"class_path": "datamodules.coco.CocoDataModule", "init_args": settings}, suite, root / "kept", HELD)
     for key in ("a", "sub/b"):
         assert np.array_equal(
             np.asarray(Image.open(root / f"kept/{key}.truth.png")), prepared(root / f"truth/{key}.png")
@@ -82,9 +87,44 @@ def test_two_sets_of_one_name_keep_no_pictures_in_one_folder(root: Path) -> None
     assert score(given, find_pairs(given)) == 0
     Image.new("RGB", (48, 40)).save(root / "truth/a.png")
     other = replace(given, name="other", save_images=True)
-    with pytest.raises(UsageError, match="give this set another name with --dataset"):
+    with pytest.raises(UsageError, match="this set another name with"):
         score(other, find_pairs(other))
     assert score(replace(other, dataset="set-two"), find_pairs(other)) == 0
+
+
+def test_a_suite_keeps_no_pictures_beside_those_of_another_protocol_or_folder(root: Path) -> None:
+    def start(folder: str, method: str, protocol: str = PROTOCOL) -> int:
+        chosen = {"datasets": [{"id": "folder", "root": folder}], "protocol": protocol, "metrics": ["psnr"]}
+        suite = Suite.model_validate({"name": "test-v1", "methods": [{"id": "gray", "name": method}], **chosen})
+        return run(suite, Options(root / "out", Places(root), save_images=True, loggers=("none",)))
+
+    kept = root / "out/pictures/folder"
+    assert start("truth", "one") == 0
+    before = {path: path.read_bytes() for path in kept.rglob("*.*")}
+    assert kept / "made-of.json" in before
+    for folder, protocol in (("truth", "centercrop256-v1"), ("ours", PROTOCOL)):
+        with pytest.raises(UsageError, match="this set another name with `name:` in the suite"):
+            start(folder, "two", protocol)
+    assert not (root / "out/runs/folder/two--none--s0").exists()
+    assert start("truth", "two") == 0
+    assert {path: path.read_bytes() for path in kept.rglob("*.*")} == before
+
+
+def test_pictures_of_nobody_knows_what_are_written_anew(root: Path) -> None:
+    suite = Suite.model_validate({"name": "test-v1", "methods": ["gray"], "datasets": [{"id": "folder"}]})
+    tree = {"class_path": "datamodules.folder.FolderDataModule", "init_args": {"root": str(root / "truth")}}
+    truth = root / "kept/a.truth.png"
+    truth.parent.mkdir()
+    Image.new("RGB", (256, 256)).save(truth)
+    save_pictures(tree, suite, root / "kept", HELD)
+    assert np.array_equal(np.asarray(Image.open(truth)), prepared(root / "truth/a.png"))
+    assert read_pictures(root / "kept") == HELD
+    Image.new("RGB", (256, 256)).save(truth)
+    save_pictures(tree, suite, root / "kept", HELD)
+    assert not np.asarray(Image.open(truth)).any()
+    note_pictures(root / "kept", HELD._replace(dataset="e" * 64))
+    save_pictures(tree, suite, root / "kept", HELD)
+    assert np.asarray(Image.open(truth)).any()
 
 
 def test_a_grey_picture_is_the_light_of_it() -> None:
