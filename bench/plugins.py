@@ -6,7 +6,6 @@ breaks what needs it and nothing else.
 
 import hashlib
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
@@ -16,7 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bench.downloads import file_sha256
 from bench.errors import UsageError
+from bench.plugin_files import distribution_files
 from bench.progress import say
 
 T = TypeVar("T")
@@ -31,7 +32,6 @@ GROUPS: Mapping[str, Kind] = {
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST = 100
-SUFFIXES = (".py", ".yaml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +89,12 @@ class Plugin:
         return found
 
     def sources(self) -> str:
-        """Return the sha256 over names and bytes of the code and data files of its packages, in hexadecimal."""
+        """Return the sha256 over names and bytes of all files of its distribution, in hexadecimal."""
         digest = hashlib.sha256()
         tops = {self.module.partition(".")[0], *self.packages}
-        for name, path in sorted(_files(tops)):
-            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        for name, path in sorted(distribution_files(self.distribution, tops).items()):
+            digest.update(f"{name}\0{file_sha256(path)}\n".encode())
         return digest.hexdigest()
-
-
-def _files(tops: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the files of modules and packages, without importing them."""
-    for top in tops:
-        spec = importlib.util.find_spec(top) if top.isidentifier() else None
-        if spec is None:
-            continue
-        for folder in map(Path, spec.submodule_search_locations or ()):
-            paths = (path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-            yield from ((f"{top}/{path.relative_to(folder).as_posix()}", path) for path in paths)
-        if not spec.submodule_search_locations and spec.origin is not None and Path(spec.origin).is_file():
-            yield Path(spec.origin).name, Path(spec.origin)
 
 
 def plugins(kind: Kind) -> Mapping[str, tuple[Plugin, ...]]:

@@ -10,10 +10,11 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from bench.plugins import SUFFIXES, Plugin
+from bench.plugins import Plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "lightning_modules", "datamodules")
+SUFFIXES = (".py", ".yaml", ".json")
 DISTRIBUTIONS = (
     "colorbench",
     "torch",
@@ -52,7 +53,7 @@ def run_id(identity: Mapping[str, object]) -> str:
 
 
 def plugin_sources(plugins: Iterable[Plugin]) -> dict[str, str]:
-    """Return the sha256 of the sources of each plug-in, by its kind and id: they stand beside our own."""
+    """Return the sha256 of the files of each plug-in, by its kind and id: they stand beside our own sources."""
     return {f"{plugin.kind} {plugin.id}": plugin.sources() for plugin in plugins}
 
 

@@ -1,5 +1,7 @@
 """Plug-ins: found by their entry points, loaded when asked for, refused where broken, and part of identities."""
 
+import importlib
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from bench.lightning_cli import _expand_ids
 from bench.listing import entries
 from bench.plan import NO_DETECTOR, Run, plugins_of
 from bench.plugin_detector import PluginDetector
+from bench.plugin_files import distribution_files
 from bench.plugins import Plugin, _scan, class_path_roots, plugins
 from bench.provenance import package_versions, plugin_sources
 from bench.recipe import load_recipe
@@ -230,17 +233,58 @@ def test_changed_sources_are_another_identity(install: Install) -> None:
     assert package_versions([plugin])["ours"] == "1.2"
 
 
-def test_sources_are_those_of_all_packages_of_the_distribution(install: Install) -> None:
+def test_any_file_that_is_installed_with_a_plugin_is_part_of_its_identity(install: Install) -> None:
+    """As hatchling, flit and Poetry install: a RECORD of all files, and no top_level.txt."""
+    site = install(methods("blank = brought_lone:Blank"), brought_lone=METHOD, brought_beside="A = 1\n")
+    (site / "brought_data").mkdir()
+    (site / "brought_data" / "table.npy").write_bytes(b"1")
+    recorded = ("brought_lone.py", "brought_beside.py", "brought_data/table.npy")
+    made = ("../../bin/ours", "__pycache__/brought_lone.cpython-311.pyc", "ours-1.2.dist-info/RECORD")
+    (site / "ours-1.2.dist-info" / "RECORD").write_text("".join(f"{name},,\n" for name in (*recorded, *made)))
+    (plugin,) = plugins("method")["blank"]
+    seen = [plugin.sources()]
+    for name in recorded:
+        (site / name).write_bytes((site / name).read_bytes() + b"# changed\n")
+        seen.append(plugin.sources())
+    assert len(set(seen)) == 4
+    (site / "__pycache__").mkdir(exist_ok=True)
+    for name in (made[1], "stranger.py"):
+        (site / name).write_text("# not ours\n")
+    assert plugin.sources() == seen[-1]
+
+
+@pytest.mark.parametrize("top", ["brought_edited", "brought_module"])
+def test_a_plugin_that_is_being_edited_is_all_that_it_can_import(top: str, install: Install) -> None:
+    """As an editable installation records it: a file of paths, and where the project lies."""
+    site = install(methods(f"blank = {top}:Blank"))
+    (site / "ours-1.2.dist-info" / "RECORD").write_text("ours.pth,,\n")
+    origin = {"url": site.as_uri(), "dir_info": {"editable": True}}
+    (site / "ours-1.2.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    files = {"brought_edited/__init__.py", "brought_edited/table.npy", "brought_other/__init__.py", "brought_module.py"}
+    for name in files:
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("# a\n")
+    (site / "brought_edited" / ".swap").touch()
+    (site / "ours.pth").write_text(str(site))
+    importlib.invalidate_caches()
+    (plugin,) = plugins("method")["blank"]
+    assert distribution_files("ours", [top]).keys() == files
+    before = plugin.sources()
+    (site / "brought_edited" / "table.npy").write_text("# b\n")
+    assert plugin.sources() != before
+
+
+def test_without_a_record_of_files_a_plugin_is_its_packages(install: Install) -> None:
     site = install(methods("blank = brought_package.deep:Blank"))
     (site / "ours-1.2.dist-info" / "top_level.txt").write_text("brought_package\nbrought_beside\n")
     _scan.cache_clear()
     (site / "brought_package").mkdir()
     (plugin,) = plugins("method")["blank"]
     seen = {plugin.sources()}
-    for name in ("brought_package/__init__.py", "brought_package/settings.yaml", "brought_beside.py"):
+    for name in ("brought_package/__init__.py", "brought_package/table.npy", "brought_beside.py"):
         (site / name).write_text("# a\n")
+        importlib.invalidate_caches()
         seen.add(plugin.sources())
-    (site / "brought_package" / "notes.txt").write_text("no code\n")
     (site / "stranger.py").write_text("# not ours\n")
     seen.add(plugin.sources())
     assert len(seen) == 4
