@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     NonNegativeInt,
+    PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -128,6 +129,8 @@ class RunRecord(BaseModel):
             see; 0 without networks, None where they cannot be counted, for a folder that was scored and in old records.
         perturbation: which errors the boxes were given on purpose; None without, and in old records.
         detector_error: how the boxes differ from the annotations; None without either, and in old records.
+        hints: squares of each picture whose true colour the method was given; None without, and in old records.
+        detector_id: the detector, whatever its name; None for a folder that was scored, and in old records.
     """
 
     model_config = ConfigDict(
@@ -163,6 +166,8 @@ class RunRecord(BaseModel):
     gmacs: FiniteFloat | None = None
     perturbation: Perturbation | None = None
     detector_error: DetectorError | None = None
+    hints: PositiveInt | None = None
+    detector_id: str | None = None
 
     @property
     def path(self) -> str:
@@ -203,6 +208,8 @@ def build_record(
     gmacs: float | None = None,
     perturbation: Perturbation | None = None,
     detector_error: DetectorError | None = None,
+    hints: int | None = None,
+    detector_id: str | None = None,
 ) -> RunRecord:
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
@@ -241,6 +248,8 @@ def build_record(
         gmacs=gmacs,
         perturbation=perturbation,
         detector_error=detector_error,
+        hints=hints,
+        detector_id=detector_id,
     )
 
 
@@ -282,11 +291,9 @@ def score_instances(rows: Iterable[Row], metric: str) -> Score:
 
 def _score_of(groups: Sequence[Sequence[Scores]], metric: str) -> Score:
     """Return the score of a metric over groups, one a picture; beside it the difference to the same of the truth."""
-    score = _score([_present(scores.get(metric) for scores in group) for group in groups])
+    score = _score(groups, metric)
     companion = METRICS[metric].companion
-    truth = (
-        _score([_present(scores.get(companion) for scores in group) for group in groups]).mean if companion else None
-    )
+    truth = _score(groups, companion).mean if companion else None
     difference = None if truth is None or score.mean is None else score.mean - truth
     return score.model_copy(update={"difference": difference})
 
@@ -296,13 +303,10 @@ def _ranked(rows: Iterable[Row]) -> list[Row]:
     return sorted((row for row in rows if row.status == "ok"), key=lambda row: row.image)
 
 
-def _present(values: Iterable[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
-def _score(groups: Sequence[Sequence[float]]) -> Score:
+def _score(scores: Sequence[Sequence[Scores]], metric: str) -> Score:
     """Return the score of values that come in groups, one a picture; the same whatever process computed a group."""
-    groups = [group for group in groups if group]
+    present = ([value for each in group if (value := each.get(metric)) is not None] for group in scores)
+    groups = [group for group in present if group]
     values = [value for group in groups for value in group]
     n = len(values)
     if n == 0:

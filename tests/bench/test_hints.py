@@ -111,7 +111,7 @@ def test_rows_hang_on_nothing_but_seed_and_picture(weights: Path, tmp_path: Path
     np.testing.assert_allclose([few[key] for key in sorted(few)], [many[key] for key in sorted(few)], atol=1e-3)
     assert max(abs(free[key] - few[key]) for key in few) > 1e-3
     record = json.loads((tmp_path / "a" / "runs" / "synthetic" / f"{name}--none--s0" / "record.json").read_text())
-    assert record["method"] == name
+    assert (record["method"], record["hints"], record["detector_id"]) == (name, 40, "none")
 
 
 def test_other_hints_under_one_name_are_refused(weights: Path, tmp_path: Path) -> None:

@@ -206,7 +206,8 @@ def test_errors_of_a_detector_reach_the_method_and_the_record(
     records = {name: RunRecord.model_validate_json((path / "record.json").read_bytes()) for name, path in found.items()}
     plain, dropped, added = (records[f"instcolor-fusion--annotations{end}--s0"] for end in ("", "-drop1", "-add5"))
     assert len({record.run_id for record in records.values()}) == 4
-    assert plain.perturbation is None
+    assert (plain.perturbation, plain.hints) == (None, None)
+    assert {record.detector_id for record in (plain, dropped, added)} == {"annotations"}
     assert dropped.perturbation is not None
     assert (dropped.perturbation.drop, dropped.perturbation.boxes) == (1, plain.digests.boxes)
     assert [record.detector_error and record.detector_error.boxes for record in (plain, dropped, added)] == [2, 0, 7]

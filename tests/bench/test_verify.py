@@ -251,6 +251,8 @@ def test_a_broken_row_is_named_with_its_line(out: Path) -> None:
             lambda r: r.update(perturbation={"detector": "annotations", "boxes": "b", "drop": 0.5}),
             "record.json: perturbation, by config.yaml: found",
         ),
+        (lambda r: r.update(hints=10), "record.json: hints, by config.yaml: found 10;"),
+        (lambda r: r.update(detector_id="yolo"), "record.json: detector_id, by config.yaml: found 'yolo'"),
         (lambda r: r.update(surplus=True), "record.json: content"),
     ],
 )
@@ -267,6 +269,8 @@ def test_an_edited_record_is_named(change: Callable[[dict[str, Any]], object], t
         (lambda r: r.update(untrained=True), "untrained, by config.yaml"),
         (lambda r: r.update(precision="bf16"), "precision, by config.yaml"),
         (lambda r: r.update(suite="standard-v1"), "suite, by config.yaml"),
+        (lambda r: r.update(hints=10), "hints, by config.yaml"),
+        (lambda r: r.update(detector_id="yolo"), "detector_id, by config.yaml"),
         (lambda r: r.update(schema=2), "schema"),
         (lambda r: r["digests"].update(settings="0" * 64), "digests settings, by config.yaml"),
     ],
