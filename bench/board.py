@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.box_errors import BoxErrors
 from bench.record import RunRecord
 from bench.reported import Reported
 from bench.scoring.metrics import Level, Metric
@@ -34,7 +35,7 @@ class Cell:
     Attributes:
         mean: over pictures or instances, and over seeds; None where the method has no such score.
         low: lower end of the 95 % interval, `high` the upper; of several seeds the outermost ends.
-        rank: by this metric among the whole, trained methods with the most pictures or instances in the mean, equal
+        rank: by this metric among the entries that compete, with the most pictures or instances in the mean, equal
             means share one; None for the others.
         difference: of the mean to the truth's, signed, for a metric that is best where the truth is.
         n: pictures or instances in the mean; of several seeds the fewest.
@@ -83,6 +84,9 @@ class Entry:
         runs: what it is made of, one a seed.
         cost: what its answers cost.
         reported: the published figures that it shows; None for what was measured.
+        hints: squares of each picture whose true colour the method was given.
+        errors: made to its boxes on purpose; None without.
+        detector_id: the detector, whatever its name; the name where a record does not say.
         rank: by the board's sorting metric, that of its cell.
         tie_group: entries of one number cannot be told apart from the best of them by the sorting metric; None without
             rank, where the scores of single pictures are not known, and by a metric that is best where the truth is,
@@ -100,13 +104,23 @@ class Entry:
     runs: tuple[RunKey, ...]
     cost: Cost = Cost()
     reported: Reported | None = None
+    hints: int = 0
+    errors: BoxErrors | None = None
+    detector_id: str = "none"
     rank: int | None = None
     tie_group: int | None = None
 
     @property
     def competes(self) -> bool:
-        """Whether it may have a rank: measured, neither partial nor untrained."""
-        return self.reported is None and not self.partial and not self.untrained
+        """Whether it may have a rank: measured, neither partial nor untrained, nor under conditions of its own."""
+        return self.reported is None and not self.partial and not self.untrained and not self.conditions
+
+    @property
+    def conditions(self) -> list[str]:
+        """Return under which conditions of its own it was run: with true colours, or with boxes made worse."""
+        hints = [f"{self.hints} hint{'s' if self.hints > 1 else ''}"] if self.hints else []
+        errors = [f"boxes: {self.errors.words}"] if self.errors else []
+        return [*hints, *errors]
 
     @property
     def source(self) -> str:
@@ -123,11 +137,11 @@ class Entry:
         if self.reported is not None:
             return ["published", "verified" if self.reported.verified_by else "unverified"]
         marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
-        return [text for text, holds in marks.items() if holds]
+        return [*self.conditions, *(text for text, holds in marks.items() if holds)]
 
 
 def full_count(entries: Sequence[Entry], metric: Metric) -> int:
-    """Return how many pictures or instances are in the mean of whole, trained entries that lack none."""
+    """Return how many pictures or instances are in the mean of competing entries that lack none."""
     return max(
         (entry.scores[metric.id].n for entry in entries if entry.competes and metric.id in entry.scores), default=0
     )

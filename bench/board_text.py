@@ -1,6 +1,6 @@
 """What a board says to people: headings, cells and the sentences below it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bench.board import Board, Cell, Cost, Entry, full_count
 from bench.scoring.frechet import LEAST_FOR_FID
@@ -8,6 +8,8 @@ from bench.scoring.metrics import METRICS, Metric
 from bench.sheet import Sheet, SheetCell, SheetLine
 
 MISSING = "—"
+ORACLE = "annotations"
+"""The detector that copies the boxes of the annotators."""
 GROUPS = (
     "Methods of one tie group cannot be told apart from its first: sign-flip tests of the mean difference over images, "
     "false discovery rate 5 % over all pairs."
@@ -103,12 +105,13 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         lines.append(TO_TRUTH)
     if any(0 < entry.scores["fid"].n < LEAST_FOR_FID for entry in board.entries if "fid" in entry.scores):
         lines.append(FEW_FOR_FID)
-    if any(entry.detector == "annotations" for entry in board.entries):
-        lines.append("Boxes of annotations are the annotators' own: an oracle that no user has.")
+    lines += _tell_boxes(board)
     if any(entry.seeds > 1 for entry in board.entries):
         lines.append("Several seeds: the mean over them, the interval from the lowest to the highest end of theirs.")
     if any(entry.partial or entry.untrained for entry in board.entries):
         lines.append("Partial and untrained runs stand below and have no rank.")
+    if any(entry.hints for entry in board.entries):
+        lines.append("Methods with hints saw some true colours: they stand below and have no rank.")
     full = full_count(board.entries, sorting)
     if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
@@ -120,6 +123,23 @@ def tell_detectors(board: Board) -> list[str]:
     """Return among which runs a board ranks, where it leaves some out."""
     shown = " or ".join(board.detectors)
     return [f"Ranked among the runs that are shown, with the detector {shown}."] if shown else []
+
+
+def _tell_boxes(board: Board) -> list[str]:
+    """Return which boxes no user has, and which were made worse."""
+    oracles = sorted({entry.detector for entry in board.entries if entry.detector_id == ORACLE and not entry.errors})
+    worse = sorted({entry.detector_id for entry in board.entries if entry.errors})
+    lines = [f"Boxes of {_listed(oracles)} are the annotators' own: an oracle that no user has."] if oracles else []
+    if worse:
+        lines.append(
+            f"Boxes with errors on purpose, made to those of {_listed(worse)}, show what a method bears: they stand "
+            "below and have no rank."
+        )
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def footnotes(board: Board) -> list[str]:

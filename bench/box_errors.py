@@ -54,6 +54,15 @@ class BoxErrors(BaseModel):
         """
         return error_label(self.model_dump())
 
+    @property
+    def words(self) -> str:
+        """Return what is done, in words.
+
+        >>> BoxErrors(drop=0.5, add=4).words
+        'drop 0.5 + add 4'
+        """
+        return " + ".join(f"{kind} {self.size(kind):g}" for kind in self.kinds)
+
     def size(self, kind: ErrorKind) -> float:
         """Return how large the error of one kind is."""
         size: float = getattr(self, kind)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.board import Board, Cell, Cost, Entry, RunKey, full_count, run_key
+from bench.box_errors import ERROR_KINDS, BoxErrors
 from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
@@ -20,6 +21,7 @@ DEFAULT_SORT = "psnr"
 PLACE_COLUMNS = ("dataset", "protocol", "level", "rank", "tie_group")
 FIRST_COLUMNS = (*PLACE_COLUMNS, "method", "detector", "seeds", "n", "partial", "untrained")
 METRIC_COLUMNS = ("", "_low", "_high", "_rank")
+CONDITION_COLUMNS = ("hints", "box_errors")
 COST_COLUMNS = ("images_per_second", "parameters", "gmacs")
 PUBLISHED_COLUMNS = ("published", "verified")
 
@@ -35,7 +37,8 @@ def rank_records(
 
     Runs of one method and detector with different seeds are one entry with the mean over them, unless their settings,
     their networks' sizes or their precision differ. Partial and untrained runs are entries of their own, below the
-    others and without rank. So are, by each metric, those whose mean is over fewer pictures than others': the ones that
+    others and without rank; so are runs with hints, which saw true colours, and with boxes that were made worse on
+    purpose. So are, by each metric, those whose mean is over fewer pictures than others': the ones that
     failed may be the hard ones. What no method could score harms none. Runs on other pictures, or under a protocol of
     other content, never share a board, even if they share a name: then `#` and the digest's first digits follow it.
 
@@ -125,7 +128,8 @@ def _group_seeds(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Group the runs that can be one thing with several seeds: alike but for the seed, which all differ in."""
     kinds: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.run_id)):
-        alike = (*sorted(record.parameters.items()), record.precision, record.digests.settings)
+        conditions = (record.hints, _errors(record))
+        alike = (*sorted(record.parameters.items()), record.precision, record.digests.settings, conditions)
         kinds.setdefault(alike, []).append(record)
     groups: list[list[RunRecord]] = []
     for runs in kinds.values():
@@ -148,7 +152,21 @@ def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -
         scores={name: _cell([part.get(name) for part in scores]) for name in METRICS if any(name in p for p in scores)},
         runs=tuple(map(run_key, records)),
         cost=_cost(records),
+        hints=first.hints or 0,
+        errors=_errors(first),
+        detector_id=_detector_id(first),
     )
+
+
+def _errors(record: RunRecord) -> BoxErrors | None:
+    """Return which errors were made to the boxes of a run, whose boxes they were aside."""
+    made = record.perturbation
+    return None if made is None else BoxErrors.model_validate({kind: made.size(kind) for kind in ERROR_KINDS})
+
+
+def _detector_id(record: RunRecord) -> str:
+    made = record.perturbation
+    return record.detector_id or (record.detector if made is None else made.detector)
 
 
 def _cost(records: Sequence[RunRecord]) -> Cost:
@@ -224,8 +242,9 @@ def _with_tie_groups(entries: Sequence[Entry], observations: Mapping[RunKey, Obs
 def columns_of(boards: Sequence[Board]) -> list[str]:
     """Return the columns of `leaderboard.csv`."""
     scores = [f"{metric}{part}" for metric in _metrics_of(boards) for part in METRIC_COLUMNS]
+    conditions = CONDITION_COLUMNS if any(entry.conditions for board in boards for entry in board.entries) else ()
     published = PUBLISHED_COLUMNS if any(board.published for board in boards) else ()
-    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS, *published]
+    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS, *conditions, *published]
 
 
 def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -233,8 +252,9 @@ def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
     Published figures stand there once, also where they are shown beside runs under several protocols.
     """
-    metrics = _metrics_of(boards)
-    lines = [_line(board, entry, metrics) for board in boards for entry in board.entries]
+    metrics, columns = _metrics_of(boards), columns_of(boards)
+    full = (_line(board, entry, metrics) for board in boards for entry in board.entries)
+    lines = [{name: line[name] for name in columns} for line in full]
     return [line for place, line in enumerate(lines) if not line.get("published") or line not in lines[:place]]
 
 
@@ -261,7 +281,7 @@ def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
         values = (cell.mean, cell.low, cell.high, cell.rank)
         line |= {f"{name}{part}": value for part, value in zip(METRIC_COLUMNS, values, strict=True)}
     line |= {name: getattr(entry.cost, name) for name in COST_COLUMNS}
-    if not board.published:
-        return line
+    conditions = (entry.hints or None, entry.errors.words if entry.errors else None)
+    line |= dict(zip(CONDITION_COLUMNS, conditions, strict=True))
     verified = None if entry.reported is None else entry.reported.verified_by is not None
     return line | dict(zip(PUBLISHED_COLUMNS, (entry.source or None, verified), strict=True))
