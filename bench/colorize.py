@@ -185,5 +185,5 @@ def colorize_one(model: Colorizer, gray: GrayBatch, rgb8: Tensor, method: str, p
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)
         gray = replace(gray, light=rgb8_to_lab(pixels[None])[:, :1])
     with torch.inference_mode():
-        chroma = model(gray.to(model.device)).cpu()
+        chroma = model(replace(gray, light=gray.light.clone()).to(model.device)).cpu()
     return lab_to_rgb8(gray.light, chroma)[0]

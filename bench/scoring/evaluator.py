@@ -73,6 +73,7 @@ class Evaluator(pl.Callback):
         self.batch: tuple[str, ...] = ()
         self.in_flight: tuple[str, ...] = ()
         self.written = 0
+        self._light: Tensor | None = None
         self._finished = set(done)
 
     @property
@@ -90,6 +91,7 @@ class Evaluator(pl.Callback):
         """Note which pictures are in the method's hands; write the rows of those that could not be read."""
         self.batch = batch.gray.key
         self.in_flight = tuple(key for key in self.batch if key not in self._finished)
+        self._light = batch.gray.light.clone()
         for failure in batch.failures:
             self.fail([failure.key], failure.status, failure.reason)
 
@@ -104,14 +106,20 @@ class Evaluator(pl.Callback):
     ) -> None:
         """Score the chroma that the method returned, (B, 2, H, W) in CIE units."""
         with torch.no_grad():
-            self.score(outputs, batch)
+            self.score(outputs, batch, self._light)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let all rows reach the disk."""
         self.store.flush()
 
-    def score(self, chroma: object, batch: ColorBatch) -> None:
-        """Write the rows that a batch still lacks from the answer of a method, whatever it is."""
+    def score(self, chroma: object, batch: ColorBatch, light: Tensor | None = None) -> None:
+        """Write the rows that a batch still lacks from the answer of a method, whatever it is.
+
+        Args:
+            chroma: the answer.
+            batch: that it is the answer to.
+            light: (B, 1, H, W) as the method was given it, which may have written to the batch; None for the batch's.
+        """
         wanted = batch.chroma.shape
         if not isinstance(chroma, Tensor) or chroma.shape != wanted or not chroma.is_floating_point():
             given = f"{chroma.dtype} {tuple(chroma.shape)}" if isinstance(chroma, Tensor) else type(chroma).__name__
@@ -123,7 +131,8 @@ class Evaluator(pl.Callback):
         self.fail(unusable, "error-nonfinite", reason)
         kept = sound.nonzero().flatten().tolist()
         if kept:
-            self._write_scored(lab_to_rgb8(batch.gray.light[kept], chroma[kept]), batch, kept)
+            given = batch.gray.light if light is None else light
+            self._write_scored(lab_to_rgb8(given[kept], chroma[kept]), batch, kept)
 
     def fail(self, keys: Iterable[str], status: Status | str, reason: str) -> None:
         """Write an error row for each picture that has none; the reason loses paths and all but its first line."""

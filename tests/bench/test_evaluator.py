@@ -210,6 +210,18 @@ def test_an_answer_of_another_form_is_an_error(answer: object, given: str, store
     assert given in row.message
 
 
+def test_a_method_that_writes_to_its_input_changes_no_score(store: RowStore, tmp_path: Path) -> None:
+    class Writing(Dimmed):
+        def test_step(self, batch: ColorBatch, batch_idx: int) -> Tensor:
+            batch.gray.light.mul_(0.5).add_(10)
+            return super().test_step(batch, batch_idx)
+
+    rows = evaluate(make_evaluator(store), Writing(), make_batch("a", "b"))
+    with RowStore(tmp_path / "other", "r") as other:
+        wanted = evaluate(make_evaluator(other), Dimmed(), make_batch("a", "b"))
+    assert {key: row.scores for key, row in rows.items()} == {key: row.scores for key, row in wanted.items()}
+
+
 def test_half_precision_is_accepted(store: RowStore) -> None:
     batch = make_batch("a")
     make_evaluator(store).score(batch.chroma.half(), batch)
