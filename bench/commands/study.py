@@ -28,7 +28,9 @@ def study(
     practice: Annotated[int | None, typer.Option(min=0, help="Trials with feedback before the others.")] = None,
     checks: Annotated[int | None, typer.Option(min=0, help="Attention checks; one in ten trials if left out.")] = None,
     pictures: Annotated[int, typer.Option(min=1, help="The most that are shown, drawn by the seed.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of orders, sides and file names.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Draws pictures and, with the salt in key.json, orders and sides.")
+    ] = 0,
     consent: Annotated[Path | None, typer.Option(help="Text file that the page shows above the consent.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,12 +62,14 @@ def study(
         print_json(key.model_dump(mode="json", exclude={"trials"}))
         return
     shown = UNLIMITED if key.exposure is None else f"{key.exposure:g} s"
+    size = sum(path.stat().st_size for path in (where / "page").rglob("*.png"))
     typer.echo(
-        f"{where / 'page' / 'index.html'}: {key.protocol}, {len(key.methods)} methods, {key.pictures} pictures, "
+        f"{where / 'page'}: {key.protocol}, {len(key.methods)} methods, {key.pictures} pictures, "
         f"{key.trials_per_session} trials with {key.checks} more as attention checks for each of {key.participants} "
-        f"participants, exposure {shown}\n"
-        f"Give participants the folder {where / 'page'} alone, each with a number of their own; {where / 'key.json'} "
-        f"tells what is shown.\nThen: colorbench study {folder} --out {where} --answers FILE..."
+        f"participants, exposure {shown}, {size / key.participants / 1e6:.1f} MB for each\n"
+        f"Give each participant one of the {key.participants} folders in {where / 'page'}, and a number of their own; "
+        f"{where / 'key.json'} tells what is shown, and {where / 'README.txt'} how far blindness goes.\n"
+        f"Then: colorbench study {folder} --out {where} --answers FILE..."
     )
 
 

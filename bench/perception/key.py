@@ -25,7 +25,7 @@ class Trial(BaseModel):
         session: from 1; 0 for practice, which all participants share.
         image: key of the picture in its dataset.
         shown: methods, the truth or the wrong colours; the left one first.
-        files: names of the shown pictures in the page's folder, in the same order.
+        files: names of the shown pictures in the session's folder, in the same order; no other trial has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,9 @@ class Key(BaseModel):
         study: digest that the page writes into every answer.
         exposure: seconds that a picture is seen; None until the answer.
         run_ids: of the run of each method.
-        participants: how many sessions were planned; the next participant repeats the first.
+        salt: of all names, orders and sides; who has it can work out the rest.
+        folders: of the sessions, below the page's folder and in their order.
+        participants: how many sessions were planned.
         trials_per_session: that are counted, without practice and checks.
     """
 
@@ -70,6 +72,8 @@ class Key(BaseModel):
     pictures: PositiveInt
     run_ids: dict[str, str]
     seed: int
+    salt: str
+    folders: tuple[str, ...]
     participants: PositiveInt
     trials_per_session: PositiveInt
     checks: NonNegativeInt
@@ -98,6 +102,11 @@ class Key(BaseModel):
             if trial.kind != "practice":
                 found.setdefault(trial.session, []).append(trial)
         return found
+
+    @cached_property
+    def session_of_file(self) -> Mapping[str, int]:
+        """Return the session of each picture file, 0 for practice."""
+        return {file: trial.session for trial in self.trials for file in trial.files}
 
     def to_json(self) -> str:
         """Return the content of `key.json`."""

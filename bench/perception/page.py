@@ -1,4 +1,13 @@
-"""Make a study: a folder with a page that anybody may see, and beside it the key that tells what was shown."""
+"""Make a study: a folder with a page for each participant, and beside them the key that tells what was shown.
+
+How far blindness goes: the folder of a session holds its own trials alone. No name, no length of a file, no byte
+beside the picture itself and no number of repeats tells what is shown, not even to somebody who has these programs and
+the options of the study: everything is drawn from a salt that stands in the key. What is left is the pictures. Where a
+session has more trials than pictures, a picture comes again, and its truth with it; whoever remembers it, or compares
+decoded pictures of one session or of several, finds the version that comes with different partners. Whoever knows the
+photograph from elsewhere knows it here. Practice tells its answers; its files are not those of counted trials, nor are
+its pictures where there are five or more.
+"""
 
 import base64
 import hashlib
@@ -7,28 +16,28 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from bench.errors import UsageError
-from bench.files import atomic_write, writing
-from bench.perception.design import generator_of
+from bench.files import atomic_write
 from bench.perception.key import KEY_FILE, Key, Trial, read_key
+from bench.perception.pictures import write_pictures
 from bench.perception.plan import Settings, plan_trials
 from bench.perception.protocols import UNLIMITED
-from bench.perception.stimuli import TRUTH, WRONG, Gathered, Pixels, spoil_colours
-from bench.progress import progress
+from bench.perception.secret import Secret, new_salt
+from bench.perception.stimuli import Gathered
 from bench.provenance import canonical_digest
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "page"
+README = "README.txt"
 DIGEST_LENGTH = 16
 
 
 def write_study(folder: Path, settings: Settings, gathered: Gathered, consent: str = "") -> Key:
-    """Write `key.json` and `page/` into a folder; made again from equal input, all bytes are equal.
+    """Write `key.json` and `page/` into a folder; made again in the same folder, all bytes are equal.
 
     Args:
-        folder: gets both; only `page` is for participants.
+        folder: gets both; a participant gets one of the folders in `page`, and nothing else.
         settings: of the study.
         gathered: methods and pictures.
         consent: paragraphs that stand above the consent, with blank lines between them.
@@ -36,20 +45,26 @@ def write_study(folder: Path, settings: Settings, gathered: Gathered, consent: s
     Raises:
         UsageError: The folder holds another study.
     """
-    key = make_key(settings, gathered)
-    if (folder / KEY_FILE).exists() and read_key(folder).study != key.study:
+    before = read_key(folder) if (folder / KEY_FILE).exists() else None
+    key = make_key(settings, gathered, before.salt if before else new_salt())
+    if before and before.study != key.study:
         raise UsageError(
             f"{folder} holds another study, whose answers would be lost with its key: give another --out, or delete it"
         )
     atomic_write(folder / KEY_FILE, key.to_json())
-    write_pictures(folder / PAGE / "pictures", key, gathered)
-    atomic_write(folder / PAGE / "index.html", render(key, consent))
+    atomic_write(folder / README, (TEMPLATES / README).read_text(encoding="utf-8"))
+    write_pictures(folder / PAGE, key, gathered)
+    for session, name in enumerate(key.folders, 1):
+        atomic_write(folder / PAGE / name / "index.html", render(key, session, consent))
     return key
 
 
-def make_key(settings: Settings, gathered: Gathered) -> Key:
+def make_key(settings: Settings, gathered: Gathered, salt: str) -> Key:
     """Plan the study and give it its digest, of all that the key holds."""
-    plan = plan_trials(settings, gathered)
+    secret = Secret(salt, settings.seed)
+    digits = len(str(settings.participants))
+    sessions = range(1, settings.participants + 1)
+    plan = plan_trials(settings, gathered, secret)
     key = Key(
         study="",
         protocol=settings.protocol,
@@ -59,6 +74,8 @@ def make_key(settings: Settings, gathered: Gathered) -> Key:
         pictures=plan.pictures,
         run_ids={method.name: method.record.run_id for method in gathered.methods},
         seed=settings.seed,
+        salt=salt,
+        folders=tuple(f"{number:0{digits}}-{secret.name('session', number)}" for number in sessions),
         participants=settings.participants,
         trials_per_session=plan.counted,
         checks=plan.checks,
@@ -68,27 +85,8 @@ def make_key(settings: Settings, gathered: Gathered) -> Key:
     return key.model_copy(update={"study": digest[:DIGEST_LENGTH]})
 
 
-def write_pictures(folder: Path, key: Key, gathered: Gathered) -> None:
-    """Write each picture once, decoded and encoded anew, so that no file tells by its form where it is from."""
-    wanted = {
-        file: (trial.image, shown) for trial in key.trials for shown, file in zip(trial.shown, trial.files, strict=True)
-    }
-    with progress("pictures of the study", len(wanted)) as advance:
-        for file, (image, shown) in sorted(wanted.items()):
-            with writing(folder / file):
-                folder.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(_stimulus(gathered, image, shown, key.seed)).save(folder / file)
-            advance()
-
-
-def _stimulus(gathered: Gathered, image: str, shown: str, seed: int) -> Pixels:
-    if shown == WRONG:
-        return spoil_colours(gathered.read(image, TRUTH), generator_of(seed, "wrong colours", image))
-    return gathered.read(image, shown)
-
-
-def render(key: Key, consent: str) -> str:
-    """Return the page as HTML."""
+def render(key: Key, session: int, consent: str) -> str:
+    """Return the page of a session as HTML."""
     script = (TEMPLATES / "study.js").read_text(encoding="utf-8")
     style = (TEMPLATES / "study.css").read_text(encoding="utf-8")
     environment = Environment(
@@ -99,7 +97,7 @@ def render(key: Key, consent: str) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("study.html.j2").render(
-        data=page_data(key),
+        data=page_data(key, session),
         asked=key.asked,
         key=key,
         minutes=minutes(key),
@@ -119,16 +117,17 @@ def minutes(key: Key) -> int:
     return max(1, round(trials * (5 + shown) / 60))
 
 
-def page_data(key: Key) -> dict[str, Any]:
-    """Return what the page knows: names that tell nothing, and true answers for practice alone."""
+def page_data(key: Key, session: int) -> dict[str, Any]:
+    """Return what the page of a session knows: names that tell nothing, and true answers for practice alone."""
     return {
         "study": key.study,
+        "session": session,
         "answers": key.asked.answers,
         "paired": key.asked.paired,
         "turns": key.layout == "turns",
         "exposure": key.exposure,
         "practice": [[*_entry(trial), trial.right_answer] for trial in key.trials if trial.kind == "practice"],
-        "sessions": [[_entry(trial) for trial in session] for session in key.sessions.values()],
+        "trials": [_entry(trial) for trial in key.sessions[session]],
     }
 
 

@@ -1,13 +1,15 @@
 """Plan a study: its pictures, conditions, practice and attention checks, and the trials of every participant."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from bench.errors import UsageError
-from bench.perception.design import Generator, Shown, deal, generator_of, scatter
+from bench.perception.design import Shown, deal, generator_of, scatter
 from bench.perception.key import Trial
 from bench.perception.protocols import PROTOCOLS, Layout, ProtocolId
+from bench.perception.secret import Secret
 from bench.perception.stimuli import TRUTH, WRONG, Gathered
 
 TRIALS = 40
@@ -51,38 +53,25 @@ class Plan:
     pictures: int
 
 
-class Naming:
-    """Give trials and pictures names that tell nothing, each one once."""
+class Namer:
+    """Give trials and their pictures names; a file belongs to one side of one trial, whatever it shows."""
 
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self._given: set[str] = set()
-        self._files: dict[tuple[str, str], str] = {}
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._given = Counter[tuple[str, int]]()
 
-    def __call__(self) -> str:
-        """Return a new name."""
-        name = self._generator.bytes(6).hex()
-        while name in self._given:
-            name = self._generator.bytes(6).hex()
-        self._given.add(name)
-        return name
-
-    def file(self, image: str, shown: str) -> str:
-        """Return the name of the file that holds a picture of a method, always the same."""
-        if (image, shown) not in self._files:
-            self._files[image, shown] = f"{self()}.png"
-        return self._files[image, shown]
-
-    def trial(self, kind: str, session: int, image: str, shown: Condition) -> Trial:
+    def __call__(self, kind: str, session: int, image: str, shown: Condition) -> Trial:
         """Return a trial with its names."""
-        files = tuple(self.file(image, each) for each in shown)
+        self._given[kind, session] += 1
+        name = self._secret.name("trial", kind, session, self._given[kind, session])
+        files = tuple(f"{self._secret.name('file', name, side)}.png" for side in range(len(shown)))
         return Trial.model_validate(
-            {"id": self(), "kind": kind, "session": session, "image": image, "shown": shown, "files": files}
+            {"id": name, "kind": kind, "session": session, "image": image, "shown": shown, "files": files}
         )
 
 
-def plan_trials(settings: Settings, gathered: Gathered) -> Plan:
-    """Return the trials of a study; equal input gives the equal plan.
+def plan_trials(settings: Settings, gathered: Gathered, secret: Secret) -> Plan:
+    """Return the trials of a study; equal input with an equal secret gives the equal plan.
 
     Where there are five pictures or more, up to a fifth of them are kept for practice and checks: what feedback has
     told of a picture helps with no counted trial.
@@ -93,17 +82,13 @@ def plan_trials(settings: Settings, gathered: Gathered) -> Plan:
     conditions = conditions_of(settings.protocol, [method.name for method in gathered.methods])
     spare, tested = split_pictures(settings, gathered.keys)
     counted, checks = count_trials(settings, len(conditions) * len(tested))
-    naming = Naming(generator_of(settings.seed, "names"))
-    dealt = deal(
-        len(conditions), len(tested), counted, settings.participants, generator_of(settings.seed, "order", *tested)
-    )
-    trials = list(_practice(settings, conditions, spare, naming))
+    namer = Namer(secret)
+    dealt = deal(len(conditions), len(tested), counted, settings.participants, secret.generator("order", *tested))
+    trials = list(_practice(settings, conditions, spare, secret, namer))
     for number, session in enumerate(dealt, 1):
-        generator = generator_of(settings.seed, "checks", number)
-        main = [naming.trial("test", number, tested[each.picture], _turned(conditions, each)) for each in session]
-        for place, check in zip(
-            scatter(counted, checks, generator), _checks(settings, number, checks, spare, naming), strict=True
-        ):
+        places = scatter(counted, checks, secret.generator("checks", number))
+        main = [namer("test", number, tested[each.picture], _turned(conditions, each)) for each in session]
+        for place, check in zip(places, _checks(settings, number, checks, spare, secret, namer), strict=True):
             main.insert(place, check)
         trials += main
     return Plan(tuple(trials), counted, checks, len(tested))
@@ -157,14 +142,14 @@ def _turned(conditions: Sequence[Condition], each: Shown) -> Condition:
 
 
 def _practice(
-    settings: Settings, conditions: Sequence[Condition], spare: Sequence[str], naming: Naming
+    settings: Settings, conditions: Sequence[Condition], spare: Sequence[str], secret: Secret, namer: Namer
 ) -> Iterator[Trial]:
     """Yield trials with a true answer, its sides even: two methods have none, so there the wrong colours stand in."""
     paired = PROTOCOLS[settings.protocol].paired
     preference = settings.protocol is ProtocolId.preference
     known = [(TRUTH, WRONG)] if preference else list(conditions)
     made = [shown for shown in known if shown != (TRUTH,)]
-    generator = generator_of(settings.seed, "practice")
+    generator = secret.generator("practice")
     turns = generator.permutation(settings.practice) % 2
     for number, turn in enumerate(turns.tolist()):
         shown = made[number % len(made)]
@@ -172,15 +157,17 @@ def _practice(
             shown = (TRUTH,) if turn else shown
         elif turn:
             shown = shown[::-1]
-        yield naming.trial("practice", 0, spare[number % len(spare)], shown)
+        yield namer("practice", 0, spare[number % len(spare)], shown)
 
 
-def _checks(settings: Settings, session: int, count: int, spare: Sequence[str], naming: Naming) -> Iterator[Trial]:
+def _checks(
+    settings: Settings, session: int, count: int, spare: Sequence[str], secret: Secret, namer: Namer
+) -> Iterator[Trial]:
     """Yield trials that everybody answers right who looks: wrong colours, beside the truth or alone."""
-    generator = generator_of(settings.seed, "check sides", session)
+    generator = secret.generator("check sides", session)
     turns = generator.permutation(count) % 2
     images = [spare[place] for place in generator.permutation(len(spare))]
     for number, turn in enumerate(turns.tolist()):
         pair = (WRONG, TRUTH) if turn else (TRUTH, WRONG)
         shown = pair if PROTOCOLS[settings.protocol].paired else (WRONG,)
-        yield naming.trial("check", session, images[number % len(images)], shown)
+        yield namer("check", session, images[number % len(images)], shown)

@@ -1,6 +1,7 @@
 "use strict";
 {
-  // Nothing is sent anywhere. What the page knows of its trials tells nobody what a picture is, but for practice.
+  // Nothing is sent anywhere. The page knows the names of the pictures of its own session, which say nothing of what
+  // they show, and of practice the right answers. Equal pictures have equal pixels all the same: see page.py.
   const data = JSON.parse(document.getElementById("data").textContent);
   const COLUMNS = ["study", "participant", "session", "place", "trial", "answer", "response_ms", "exposure_ms",
     "second_exposure_ms", "showings", "hidden", "frame_ms", "window", "answered_utc", "check"];
@@ -10,7 +11,7 @@
   const pictures = [...document.querySelectorAll(".frame img")];
   const captions = [...document.querySelectorAll("figcaption")];
   const buttons = [...document.querySelectorAll("#answers button")];
-  const state = { participant: "", session: 0, rows: [], showings: {} };
+  const state = { participant: "", rows: [], showings: {} };
   let wasHidden = false;
   let frame = 1000 / 60;
   const preloaded = new Map();
@@ -40,7 +41,7 @@
 
   // What survives a reload; a browser may refuse to keep anything, and the study goes on without.
 
-  const place = () => `colorbench-study:${data.study}:${state.participant}`;
+  const place = () => `colorbench-study:${data.study}:${data.session}:${state.participant}`;
 
   function keep() {
     try {
@@ -62,11 +63,6 @@
   function cleanName(text) {
     const plain = text.normalize("NFC").replace(/[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/gu, " ").trim();
     return Array.from(plain).slice(0, 60).join("");
-  }
-
-  function sessionOf(name) {
-    const number = /^[1-9][0-9]{0,8}$/.test(name) ? Number(name) - 1 : parseInt(crc32(name), 16);
-    return number % data.sessions.length;
   }
 
   // Time. What is changed after `nextFrame` is seen with that frame, whose time it returns.
@@ -214,14 +210,14 @@
     keep();
     const { choice, response, exposures } = await ask(names);
     const size = `${window.innerWidth}x${window.innerHeight}@${window.devicePixelRatio}`;
-    addRow([data.study, state.participant, state.session + 1, index + 1, trial, data.answers[choice],
+    addRow([data.study, state.participant, data.session, index + 1, trial, data.answers[choice],
       response.toFixed(1), ...exposures, state.showings[trial], wasHidden ? 1 : 0, frame.toFixed(2), size,
       new Date().toISOString()].map(String));
     keep();
   }
 
   async function run() {
-    const trials = data.sessions[state.session];
+    const trials = data.trials;
     const begun = state.rows.length;
     if (!begun && data.practice.length) {
       for (const [number, trial] of data.practice.entries()) await practise(trial, number);
@@ -245,7 +241,6 @@
     event.preventDefault();
     state.participant = cleanName(element("participant").value);
     if (!state.participant) return;
-    state.session = sessionOf(state.participant);
     const found = kept();
     if (found) [state.rows, state.showings] = [found.rows, found.showings || {}];
     run().catch(() => fail("A picture of this study could not be shown. Keep index.html beside its folder of pictures, and reload this page: your answers are kept."));

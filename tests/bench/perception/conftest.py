@@ -62,7 +62,7 @@ def gathered(finished: Path, known: dict[Path, Gathered], finish_run: Callable[.
 @pytest.fixture
 def key(gathered: Gathered, small: Settings) -> Key:
     """Return the key of the small study."""
-    return make_key(small, gathered)
+    return make_key(small, gathered, "salt")
 
 
 @pytest.fixture

@@ -98,8 +98,12 @@ def served() -> Iterator[Callable[[Path], str]]:
         server.server_close()
 
 
-def address(folder: Path) -> str:
-    return (folder / "page" / "index.html").as_uri()
+def address(folder: Path, session: int = 1) -> str:
+    return (page_of(folder, session) / "index.html").as_uri()
+
+
+def page_of(folder: Path, session: int) -> Path:
+    return folder / "page" / read_key(folder).folders[session - 1]
 
 
 def start(page: "Page", participant: str) -> None:
@@ -164,7 +168,7 @@ def prefer_last(trial: Trial) -> str:
 def test_preferences_by_keys(make: Make, opened: Open, served: Callable[[Path], str], tmp_path: Path, way: str) -> None:
     folder = make(ProtocolId.preference)
     key = read_key(folder)
-    page = opened(address(folder) if way == "file" else served(folder / "page"))
+    page = opened(address(folder, 2) if way == "file" else served(page_of(folder, 2)))
     start(page, "2")
     practise(page, key)
     answer_all(page, key, 2, prefer_last)
@@ -204,23 +208,17 @@ def test_pictures_in_turn_are_seen_for_their_time(make: Make, opened: Open, tmp_
     page.locator("#second.seen").wait_for()
     await_answer(page)
     assert seen.count() == 0, "blank while it is answered"
-    answer_all(page, key, find_session(page, key), lambda trial: trial.right_answer or "")
+    answer_all(page, key, 1, lambda trial: trial.right_answer or "")
     answers = read_answers(key, [save(page, tmp_path)])
     assert {each.participant for each in answers} == {HOSTILE.replace("\N{RIGHT-TO-LEFT OVERRIDE}", " ").strip()}
     assert all(is_right(each) for each in answers)
     assert all(len(each.exposures) == 2 and 0.4 < min(each.exposures) <= max(each.exposures) < 0.7 for each in answers)
 
 
-def find_session(page: "Page", key: Key) -> int:
-    """Return the session whose first trial is shown."""
-    shown = str(page.locator("#first").get_attribute("src")).rpartition("/")[2]
-    return next(n for n in range(1, key.participants + 1) if key.sessions[n][0].files[0] == shown)
-
-
 def test_session_goes_on_after_a_reload(make: Make, opened: Open, tmp_path: Path) -> None:
     folder = make(ProtocolId.preference)
     key = read_key(folder)
-    page = opened(address(folder))
+    page = opened(address(folder, 3))
     start(page, "3")
     practise(page, key)
     for _ in range(2):
@@ -251,7 +249,7 @@ def test_browser_that_keeps_nothing_still_saves(make: Make, opened: Open, tmp_pa
 
 def test_pictures_that_are_gone_are_told(make: Make, browser: "Browser") -> None:
     folder = make(ProtocolId.preference, practice=0)
-    for path in (folder / "page" / "pictures").iterdir():
+    for path in (page_of(folder, 1) / "pictures").iterdir():
         path.unlink()
     page = browser.new_page()
     page.goto(address(folder))

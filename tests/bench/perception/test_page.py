@@ -34,6 +34,11 @@ def folder(tmp_path: Path, gathered: Gathered, small: Settings) -> Path:
     return tmp_path / "study"
 
 
+def page_of(folder: Path, session: int = 1) -> str:
+    (page,) = (folder / "page").glob(f"{session}-*/index.html")
+    return page.read_text(encoding="utf-8")
+
+
 def data_of(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     found: dict[str, Any] = json.loads(text)
@@ -43,18 +48,18 @@ def data_of(page: str) -> dict[str, Any]:
 def test_page_folder_does_not_tell_the_methods(folder: Path, gathered: Gathered) -> None:
     names = {word for method in gathered.methods for word in (method.name, method.record.method, method.record.run_id)}
     words = {*names, *gathered.keys, "samples", TRUTH, WRONG, *(Path(key).name for key in gathered.keys)}
-    data = data_of((folder / "page" / "index.html").read_text(encoding="utf-8"))
-    assert {word for word in names | {WRONG} if word in (folder / "page" / "index.html").read_text()} == set()
+    data = data_of(page_of(folder))
+    assert {word for word in names | {WRONG} if word in page_of(folder)} == set()
     assert {word for word in words if word in json.dumps(data)} == set()
     files = [path.relative_to(folder / "page").as_posix() for path in (folder / "page").rglob("*") if path.is_file()]
-    assert all(re.fullmatch(r"index\.html|pictures/[0-9a-f]{12}\.png", file) for file in files)
-    assert not any(word.encode() in path.read_bytes() for path in folder.glob("page/pictures/*") for word in names)
+    assert all(re.fullmatch(r"[1-4]-[0-9a-f]{16}/(index\.html|pictures/[0-9a-f]{16}\.png)", file) for file in files)
+    assert not any(word.encode() in path.read_bytes() for path in folder.glob("page/*/pictures/*") for word in names)
 
 
 def test_page_knows_true_answers_of_practice_alone(folder: Path) -> None:
-    key, data = read_key(folder), data_of((folder / "page" / "index.html").read_text(encoding="utf-8"))
-    planned = [[[trial.id, *(file[:12] for file in trial.files)] for trial in key.sessions[n]] for n in range(1, 5)]
-    assert data["sessions"] == planned
+    key, data = read_key(folder), data_of(page_of(folder))
+    assert data["trials"] == [[trial.id, *(file[:16] for file in trial.files)] for trial in key.sessions[1]]
+    assert data["session"] == 1
     assert [entry[-1] for entry in data["practice"]] == [
         trial.right_answer for trial in key.trials if trial.kind == "practice"
     ]
@@ -62,22 +67,23 @@ def test_page_knows_true_answers_of_practice_alone(folder: Path) -> None:
 
 def test_pictures_are_those_of_the_runs(folder: Path, gathered: Gathered) -> None:
     key = read_key(folder)
-    shown = {
-        file: (trial.image, name) for trial in key.trials for file, name in zip(trial.files, trial.shown, strict=True)
-    }
-    assert {path.name for path in (folder / "page" / "pictures").iterdir()} == set(shown)
-    for file, (image, name) in shown.items():
-        pixels = read_image(folder / "page" / "pictures" / file)
-        if name != WRONG:
-            assert np.array_equal(pixels, gathered.read(image, name))
-    assert {name for _, name in shown.values()} == {*key.methods, TRUTH, WRONG}
+    for session, name in enumerate(key.folders, 1):
+        trials = [trial for trial in key.trials if trial.session in (0, session)]
+        shown = {
+            file: (trial.image, each) for trial in trials for file, each in zip(trial.files, trial.shown, strict=True)
+        }
+        assert {path.name for path in (folder / "page" / name / "pictures").iterdir()} == set(shown)
+        for file, (image, each) in shown.items():
+            pixels = read_image(folder / "page" / name / "pictures" / file)
+            assert each == WRONG or np.array_equal(pixels, gathered.read(image, each))
+    assert {each for trial in key.trials for each in trial.shown} == {*key.methods, TRUTH, WRONG}
 
 
-def test_equal_input_gives_equal_bytes(tmp_path: Path, folder: Path, gathered: Gathered, small: Settings) -> None:
-    write_study(tmp_path / "again", small, gathered)
-    for path in folder.rglob("*"):
-        assert path.is_dir() or path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
-    assert make_key(replace(small, seed=1), gathered).study != read_key(folder).study
+def test_made_again_in_its_folder_all_bytes_are_equal(folder: Path, gathered: Gathered, small: Settings) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    write_study(folder, small, gathered)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert make_key(replace(small, seed=1), gathered, read_key(folder).salt).study != read_key(folder).study
 
 
 def test_another_study_does_not_take_the_place_of_one(folder: Path, gathered: Gathered, small: Settings) -> None:
@@ -87,7 +93,7 @@ def test_another_study_does_not_take_the_place_of_one(folder: Path, gathered: Ga
 
 
 def test_page_is_valid_and_runs_our_script_alone(folder: Path) -> None:
-    page = (folder / "page" / "index.html").read_text(encoding="utf-8")
+    page = page_of(folder)
     html5lib.HTMLParser(strict=True).parse(page)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -99,7 +105,9 @@ def test_page_is_valid_and_runs_our_script_alone(folder: Path) -> None:
 
 def test_text_of_others_is_shown_and_never_run(gathered: Gathered, small: Settings) -> None:
     page = render(
-        make_key(small, gathered), "We thank <script>alert(1)</script>\n\n</script><img src=x onerror=alert(1)>"
+        make_key(small, gathered, "salt"),
+        1,
+        "We thank <script>alert(1)</script>\n\n</script><img src=x onerror=alert(1)>",
     )
     assert "We thank &lt;script&gt;" in page
     assert "<img src=x" not in page
@@ -108,7 +116,7 @@ def test_text_of_others_is_shown_and_never_run(gathered: Gathered, small: Settin
 
 @PROTOCOL_IDS
 def test_conditions_are_those_of_the_protocol(protocol: ProtocolId, gathered: Gathered) -> None:
-    key = make_key(Settings(protocol=protocol, practice=4, checks=1, participants=6), gathered)
+    key = make_key(Settings(protocol=protocol, practice=4, checks=1, participants=6), gathered, "salt")
     tests = Counter(frozenset(trial.shown) for trial in key.trials if trial.kind == "test")
     gray, sepia, vivid = key.methods
     wanted = {
@@ -125,7 +133,7 @@ def test_conditions_are_those_of_the_protocol(protocol: ProtocolId, gathered: Ga
 
 
 def test_what_practice_reveals_is_not_asked(gathered: Gathered) -> None:
-    key = make_key(Settings(protocol=ProtocolId.which_real, practice=4, checks=2, participants=3), gathered)
+    key = make_key(Settings(protocol=ProtocolId.which_real, practice=4, checks=2, participants=3), gathered, "salt")
     revealed = {trial.image for trial in key.trials if trial.kind == "practice"}
     assert len(revealed) == 1, "a fifth of eight pictures"
     assert revealed.isdisjoint(trial.image for trial in key.trials if trial.kind == "test")
@@ -173,7 +181,8 @@ def test_command_says_what_participants_get(output: Path, colorbench: Colorbench
     assert status == 0
     key = read_key(output / "study")
     assert (key.exposure, key.layout, key.trials_per_session) == (1.0, Layout.turns, 5)
-    assert f"{output / 'study' / 'page'} alone" in told
+    assert f"one of the 3 folders in {output / 'study' / 'page'}" in told
+    assert "How far blindness goes" in (output / "study" / "README.txt").read_text(encoding="utf-8")
 
 
 def test_key_of_another_hand_is_refused(folder: Path) -> None:
@@ -188,7 +197,7 @@ def test_key_of_another_hand_is_refused(folder: Path) -> None:
 
 def test_studies_may_hold_one_picture(output: Path) -> None:
     one = replace(gather(output), keys=("album/photo 0",))
-    key: Key = make_key(Settings(participants=2, practice=3, checks=1), one)
+    key: Key = make_key(Settings(participants=2, practice=3, checks=1), one, "salt")
     assert {trial.image for trial in key.trials} == {"album/photo 0"}
 
 
