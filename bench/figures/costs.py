@@ -6,20 +6,25 @@ from typing import TYPE_CHECKING, Any
 from bench.board import Cost
 from bench.figures.dots import reach
 from bench.figures.names import LONGEST_IN_LEGEND, LONGEST_OF_TWO, labels
-from bench.figures.style import COLUMN, PAGE, draw_legend, one_panel
+from bench.figures.style import COLUMN, PAGE, draw_legend, legend_height, one_panel
 from bench.figures.subjects import Method, Plot, Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_IN_COLUMN = 12
-"""Methods whose names fit below a plot of a column's width; more take a page's."""
+"""Methods whose names fit below a plot of a column's width, and whose intervals can be told apart."""
+MOST = 20
+"""Methods that fit on a page's width."""
 
 
 def draw_speed(subject: Subject) -> Plot | None:
     """Draw scores over images a second; None where no speed is known."""
     machines = sorted({machine for method in subject.methods for machine in method.entry.cost.machines})
-    caption = f"Images a second with all that scores them, on {'; '.join(machines)}: further right is faster."
+    caption = (
+        f"Images a second as each run went ({'; '.join(machines)}), with reading and scoring, on a machine that may "
+        "have done other work: `colorbench speed` measures methods alone. Further right is faster."
+    )
     return _draw(subject, "speed", "images/s →", lambda cost: cost.images_per_second, caption)
 
 
@@ -34,26 +39,33 @@ def _draw(subject: Subject, kind: str, title: str, cost: Callable[[Cost], float 
     known = [(method, value) for method, value in costs if value]
     if not known:
         return None
-    names = labels([method.marked for method, _ in known], LONGEST_IN_LEGEND)
-    wide = len(known) > MOST_IN_COLUMN
+    shown = known[:MOST]
+    names = labels([method.marked for method, _ in shown], LONGEST_IN_LEGEND)
+    wide = len(shown) > MOST_IN_COLUMN
     columns = 2 if wide or max(map(len, names)) <= LONGEST_OF_TWO else 1
-    figure, axes = one_panel(PAGE if wide else COLUMN, 2.2 + 0.15 * -(-len(known) // columns))
-    points = [_draw_point(axes, method, value, subject) for method, value in known]
-    _scale(axes, [value for _, value in known])
+    figure, axes = one_panel(PAGE if wide else COLUMN, 2.2 + legend_height(names, columns))
+    points = [_draw_point(axes, method, value, subject, interval=not wide) for method, value in shown]
+    _scale(axes, [value for _, value in shown])
     axes.set(xlabel=title, ylabel=subject.metric.title)
     draw_legend(figure, dict(zip(names, points, strict=True)), columns)
     left = [method.label for method, value in costs if not value]
-    lines = (f"{subject.place} against cost.", caption, f"Not known, or none: {', '.join(left)}." if left else "")
-    return subject.plot(figure, (kind,), len(known), lines)
+    lines = (
+        f"{subject.place} against cost.",
+        caption,
+        f"Not known, or none: {', '.join(left)}." if left else "",
+        f"The first {MOST} of {len(known)} methods." if len(known) > MOST else "",
+        "Intervals stand in the plot of scores." if wide else "",
+    )
+    return subject.plot(figure, (kind,), len(shown), lines)
 
 
-def _draw_point(axes: "Axes", method: Method, cost: float, subject: Subject) -> Any:
+def _draw_point(axes: "Axes", method: Method, cost: float, subject: Subject, *, interval: bool) -> Any:
     cell, look = method.cell(subject.metric), method.look
     face = look.color if method.entry.rank else "white"
     return axes.errorbar(
         cost,
         cell.mean or 0.0,
-        yerr=reach(cell),
+        yerr=reach(cell) if interval else None,
         marker=look.marker,
         color=look.color,
         mfc=face,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.figures.dots import LINE, REST, name_methods
+from bench.figures.dots import REST, height_of, name_methods
 from bench.figures.names import LONGEST_IN_LEGEND, LONGEST_OF_TWO, labels
-from bench.figures.style import COLUMN, MUTED, draw_legend, one_panel
+from bench.figures.style import COLUMN, MUTED, draw_legend, legend_height, one_panel
 from bench.figures.subjects import Method, Plot, Subject
 from bench.statistics import Floats
 
@@ -27,7 +27,7 @@ def draw_distribution(subject: Subject) -> Plot | None:
     methods = subject.scored
     if not methods:
         return None
-    figure, axes = one_panel(COLUMN, REST + LINE * len(methods))
+    figure, axes = one_panel(COLUMN, REST + height_of(methods))
     for place, method in enumerate(methods):
         _draw_box(axes, method, values_of(method), place)
     axes.set_ylim(len(methods) - 0.4, -0.6)
@@ -69,15 +69,15 @@ def draw_cumulative(subject: Subject) -> Plot | None:
     shown, rest = methods[:MOST_LINES], methods[MOST_LINES:]
     names = labels([method.marked for method in shown], LONGEST_IN_LEGEND)
     columns = 1 if max(map(len, names)) > LONGEST_OF_TWO else 2
-    rows = -(-len(shown) // columns) + bool(rest)
-    figure, axes = one_panel(COLUMN, 2.2 + 0.15 * rows)
+    others_name = [f"{len(rest)} others"] if rest else []
+    figure, axes = one_panel(COLUMN, 2.2 + legend_height([*names, *others_name], columns))
     falling = subject.metric.direction == "higher"
     others = [_draw_share(axes, values_of(method), falling) for method in rest][:1]
     lines = [_draw_share(axes, values_of(method), falling, method) for method in shown]
     limit = "at least" if falling else "at most"
-    axes.set(xlabel=subject.metric.title, ylabel=f"{subject.unit} with {limit} so much [%]", ylim=(0, 100))
+    axes.set(xlabel=subject.metric.title, ylabel=f"{subject.unit} with\n{limit} so much [%]", ylim=(0, 100))
     axes.grid()
-    draw_legend(figure, dict(zip([*names, f"{len(rest)} others"], [*lines, *others], strict=False)), columns)
+    draw_legend(figure, dict(zip([*names, *others_name], [*lines, *others], strict=True)), columns)
     caption = (
         f"Cumulative distribution of {subject.place}.",
         f"Share of {subject.unit} whose score is {limit} the one below: {_reading(subject)}.",

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.board import Cell
-from bench.figures.names import labels
+from bench.figures.names import count_lines, labels
 from bench.figures.style import COLUMN, MUTED, one_panel
 from bench.figures.subjects import Method, Plot, Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINE = 0.19
-"""Inches of a method."""
+LINE, NEXT = 0.19, 0.117
+"""Inches of a method, and of each further line of its name."""
 REST = 0.55
 INTERVALS = "Dots are means, lines their 95 % bootstrap intervals over images."
 
@@ -21,7 +21,7 @@ def draw_scores(subject: Subject) -> Plot:
     """Draw the mean of each method, best first."""
     methods, metric = subject.methods, subject.metric
     cells = [method.cell(metric) for method in methods]
-    figure, axes = one_panel(COLUMN, REST + LINE * len(methods))
+    figure, axes = one_panel(COLUMN, REST + height_of(methods))
     draw_dots(axes, methods, cells)
     name_methods(axes, methods)
     axes.set_xlabel(metric.title)
@@ -83,9 +83,18 @@ def reach(cell: Cell) -> list[list[float]] | None:
     return [[max(0.0, cell.mean - cell.low)], [max(0.0, cell.high - cell.mean)]]
 
 
+def height_of(methods: Sequence[Method]) -> float:
+    """Return inches that the lines of methods take, which `name_methods` names."""
+    return len(methods) * (LINE + NEXT * (count_lines(_names(methods)) - 1))
+
+
+def _names(methods: Sequence[Method]) -> list[str]:
+    return labels([method.marked for method in methods])
+
+
 def name_methods(axes: "Axes", methods: Sequence[Method]) -> None:
     """Write the methods beside their lines, and rule off those without rank."""
-    axes.set_yticks(range(len(methods)), labels([method.marked for method in methods]))
+    axes.set_yticks(range(len(methods)), _names(methods))
     axes.tick_params("y", length=0)
     unranked = [place for place, method in enumerate(methods) if method.entry.rank is None]
     if unranked and unranked[0] > 0:

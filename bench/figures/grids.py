@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import MissingError
-from bench.figures.names import labels, shorten
+from bench.figures.names import count_lines, labels, shorten
 from bench.figures.style import PAGE, new_figure
 from bench.figures.subjects import Method, Plot, Subject
 from bench.files import path_below
@@ -42,9 +42,9 @@ def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
     methods, folder = _shown(subject), _truths(subject)
     if not keys or folder is None:
         return None
-    names = [_wrapped(name) for name in ("input", *labels([method.label for method in methods], 44), "truth")]
+    names = ["input", *labels([method.marked for method in methods], LONGEST_LINE), "truth"]
     side = PAGE / max(len(names), 5)
-    head = LINE * max(1 + name.count("\n") for name in names)
+    head = LINE * count_lines(names)
     height = head + (side - 2 * GAP + FOOT) * len(keys)
     figure, panels = new_figure(side * len(names), height, len(keys), len(names))
     figure.set_layout_engine("constrained", w_pad=GAP / 2, h_pad=GAP, wspace=0.0, hspace=0.0)
@@ -100,11 +100,3 @@ def _own_scores(method: Method, subject: Subject) -> Observations:
 def _score(scores: Observations, key: str, metric: Metric) -> str:
     value = scores.get((key, 0))
     return "" if value is None or not np.isfinite(value) else f"{value:.{metric.decimals}f}"
-
-
-def _wrapped(name: str) -> str:
-    """Break a name into lines of about a picture's width, after `-`, `_`, `.` and spaces if it can be."""
-    lines = [""]
-    for word in name.replace("-", "-\0").replace(" ", " \0").replace("_", "_\0").split("\0"):
-        lines[-1:] = [lines[-1] + word] if len(lines[-1] + word) <= LONGEST_LINE else [lines[-1], word]
-    return "\n".join(line.strip() for line in lines if line.strip())

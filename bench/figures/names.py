@@ -6,16 +6,19 @@ from hashlib import sha256
 
 from bench.terminal import visible
 
-LONGEST_LABEL = 32
+LONGEST_LINE = 26
+"""Letters of a line of a name beside a plot."""
 LONGEST_IN_LEGEND = 44
 LONGEST_OF_TWO = 17
 """Letters of a name that has room beside another one in a legend."""
+MOST_LINES = 3
+"""So many full lines of a name are shown; what is longer is cut in its middle."""
 LONGEST_PART = 50
 DETECTOR = " · "
 """Stands between a method and its detector."""
 
 
-def shorten(text: str, most: int = LONGEST_LABEL) -> str:
+def shorten(text: str, most: int) -> str:
     """Return a text without control characters, its middle left out where it is too long.
 
     >>> shorten("instcolor-fusion-masked", 12)
@@ -27,16 +30,44 @@ def shorten(text: str, most: int = LONGEST_LABEL) -> str:
     return f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
-def labels(names: Sequence[str], most: int = LONGEST_LABEL) -> list[str]:
-    """Shorten names that stand beside each other; those that would then be alike are numbered.
+def labels(names: Sequence[str], width: int = LONGEST_LINE) -> list[str]:
+    r"""Break names that stand beside each other into lines; the longest are cut, and numbered if they would be alike.
 
-    >>> labels(["a-long-name-1-end", "a-long-name-2-end"], 8)
-    ['1: a-…nd', '2: a-…nd']
+    >>> labels(["instcolor-fusion-masked · annotations"])
+    ['instcolor-fusion-masked\n· annotations']
     """
+    most = MOST_LINES * width
     short = [_both_shortened(name, most) for name in names]
-    if len(set(short)) == len(set(names)):
-        return short
-    return [f"{place}: {_both_shortened(name, most - 3)}" for place, name in enumerate(names, 1)]
+    if len(set(short)) < len(set(names)):
+        short = [f"{place}: {_both_shortened(name, most - 3)}" for place, name in enumerate(names, 1)]
+    return [broken(name, width) for name in short]
+
+
+def broken(name: str, width: int) -> str:
+    r"""Break a name into lines of so many letters, before its detector where that takes no line more.
+
+    >>> broken("instcolor-fusion · yolo", 14), broken("gray · annotations-drop0.5", 25)
+    ('instcolor-\nfusion · yolo', 'gray\n· annotations-drop0.5')
+    """
+    method, dot, detector = name.partition(DETECTOR)
+    whole = _lines(name, width)
+    parted = [*_lines(method, width), *_lines(f"{dot.lstrip()}{detector}", width)]
+    return "\n".join(parted if 1 < len(whole) >= len(parted) else whole)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Fill lines with words, which end with `-`, `_` or a space; a longer word is cut into several."""
+    words = [word for word in re.split(r"(?<=[-_ ])(?<!· )", text) if word]
+    pieces = [word[start : start + width] for word in words for start in range(0, len(word.rstrip()), width)]
+    lines = [""]
+    for piece in pieces:
+        lines[-1:] = [lines[-1] + piece] if len((lines[-1] + piece).rstrip()) <= width else [lines[-1], piece]
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def count_lines(names: Sequence[str]) -> int:
+    """Return how many lines the longest of some labels takes."""
+    return max((1 + name.count("\n") for name in names), default=1)
 
 
 def _both_shortened(name: str, most: int) -> str:

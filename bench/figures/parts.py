@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from bench.board import Cell
 from bench.breakdown import LEVEL_OF
 from bench.breakdown_board import PARTED, BreakdownBoard, GroupScore
-from bench.figures.dots import INTERVALS, LINE, draw_dots, draw_mean, name_methods
+from bench.figures.dots import INTERVALS, draw_dots, draw_mean, height_of, name_methods
 from bench.figures.names import LONGEST_IN_LEGEND, labels, shorten
-from bench.figures.style import COLUMN, PAGE, draw_legend, new_figure, one_panel
+from bench.figures.style import COLUMN, PAGE, draw_legend, legend_height, new_figure, one_panel
 from bench.figures.subjects import Method, Plot, Subject
 
 MOST_CATEGORIES = 20
@@ -55,7 +55,7 @@ def _parts(subject: Subject, table: BreakdownBoard) -> list[Part]:
 def _draw_panels(subject: Subject, table: BreakdownBoard, parts: list[Part]) -> Plot:
     """Draw a panel a group, a line a method."""
     methods, level = subject.methods, LEVEL_OF[table.by]
-    figure, panels = new_figure(PAGE, 0.75 + LINE * len(methods), 1, len(parts), sharex=True, sharey=True)
+    figure, panels = new_figure(PAGE, 0.75 + height_of(methods), 1, len(parts), sharex=True, sharey=True)
     for panel, part in zip(panels[0], parts, strict=True):
         draw_dots(panel, methods, part.cells)
         panel.set_title(f"{part.name} (n = {part.count(level)})")
@@ -75,7 +75,8 @@ def _draw_categories(subject: Subject, parts: list[Part]) -> Plot:
     shown = sorted(parts, key=lambda part: (-part.count("instance"), part.name))[:MOST_CATEGORIES]
     methods = subject.methods[:MOST_METHODS]
     height = STEP * len(methods) + GAP
-    figure, axes = one_panel(COLUMN, 0.6 + 0.15 * len(methods) + height * len(shown))
+    handles = _handles(methods)
+    figure, axes = one_panel(COLUMN, 0.6 + legend_height([*handles], 1) + height * len(shown))
     for line, part in enumerate(shown):
         for place, (method, cell) in enumerate(zip(methods, part.cells, strict=False)):
             draw_mean(axes, method, cell, line + (place - (len(methods) - 1) / 2) * STEP / height)
@@ -84,7 +85,7 @@ def _draw_categories(subject: Subject, parts: list[Part]) -> Plot:
     axes.set_yticks(range(len(shown)), counts)
     axes.tick_params("y", length=0)
     axes.grid(axis="x")
-    draw_legend(figure, _handles(methods), 1)
+    draw_legend(figure, handles, 1)
     fewer = f"The {len(shown)} most frequent of {len(parts)} categories." if len(parts) > len(shown) else ""
     best = f"The best {len(methods)} of {len(subject.methods)} methods." if len(subject.methods) > len(methods) else ""
     caption = (f"{subject.place} by {PARTED['category']}, in brackets the number of instances.", INTERVALS, fewer, best)

@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -107,6 +107,11 @@ def one_panel(width: float, height: float) -> "tuple[Figure, Axes]":
     """Return a figure of so many inches with a single panel."""
     figure, panels = new_figure(width, height)
     return figure, panels[0, 0]
+
+
+def legend_height(names: Sequence[str], columns: int) -> float:
+    """Return inches that a legend takes; names may have several lines."""
+    return 0.15 * -(-len(names) // columns) + 0.117 * -(-sum(name.count("\n") for name in names) // columns)
 
 
 def draw_legend(figure: "Figure", handles: Mapping[str, Any], columns: int) -> None:

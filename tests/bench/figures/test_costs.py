@@ -22,7 +22,8 @@ def test_scores_stand_over_what_they_cost(
     assert isinstance(container, ErrorbarContainer)
     first = subject.methods[0]
     assert points_of(container.lines[0]) == [[first.runs[0][1].images_per_second, first.entry.scores["psnr"].mean]]
-    assert "cpu" in plot.caption
+    assert "as each run went (cpu), with reading and scoring" in plot.caption
+    assert "`colorbench speed`" in plot.caption
     assert draw_gmacs(replace(subject, methods=tuple(without_cost(each) for each in subject.methods))) is None
     some = (without_cost(subject.methods[0]), replace_cost(subject.methods[1], Cost(gmacs=53.6)))
     drawn = draw_gmacs(replace(subject, methods=some))
@@ -37,3 +38,18 @@ def without_cost(method: Any) -> Any:
 
 def replace_cost(method: Any, cost: Cost) -> Any:
     return replace(method, entry=replace(method.entry, cost=cost))
+
+
+def test_many_methods_stand_on_a_page_without_intervals(finished: Path, subject_of: Callable[..., Subject]) -> None:
+    subject = subject_of(finished)
+    first = subject.methods[0]
+    many = tuple(replace(first, label=f"method-{number}") for number in range(25))
+    plot = draw_speed(replace(subject, methods=many))
+    assert plot is not None
+    assert plot.methods == len(plot.figure.axes[0].containers) == 20
+    assert all(not container.has_yerr for container in plot.figure.axes[0].containers)
+    assert "The first 20 of 25 methods" in plot.caption
+    assert "Intervals stand in the plot of scores" in plot.caption
+    alone = draw_speed(replace(subject, methods=many[:12]))
+    assert alone is not None
+    assert all(container.has_yerr for container in alone.figure.axes[0].containers)

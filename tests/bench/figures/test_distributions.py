@@ -43,5 +43,5 @@ def test_curves_tell_the_share_of_pictures_that_are_at_least_as_good(
         assert max(y for x, y in points if x == value) == pytest.approx(share)
     assert [0.75 if limit == "at least" else 0.125, 0.0] in points
     assert line.get_drawstyle() == ("steps-pre" if limit == "at least" else "steps-post"), "equal ones count"
-    assert plot.figure.axes[0].get_ylabel() == f"images with {limit} so much [%]"
+    assert plot.figure.axes[0].get_ylabel() == f"images with\n{limit} so much [%]"
     assert f"is {limit} the one below" in plot.caption
