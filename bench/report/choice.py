@@ -1,17 +1,21 @@
 """What a report shows of a dataset, settled before any picture is read: columns, pictures, metrics. Knows no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from bench.board import RunKey, run_key
+from bench.board import Board, Entry, RunKey, run_key
+from bench.picture_set import find_pictures
 from bench.ranking import rank_records
 from bench.record import RunRecord
 from bench.report.selection import Order, choose, goodness, orders
 from bench.report.thumbnails import Place
 from bench.rows import Row, read_rows
 from bench.scoring.metrics import METRICS, Metric, row_columns
+
+Runs = Mapping[RunKey, tuple[Path, RunRecord]]
 
 GRAY_SUFFIX, TRUTH_SUFFIX = ".gray.png", ".truth.png"
 TRUTH_COLOR = "colorfulness_truth"
@@ -47,23 +51,47 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Name pictures under one protocol, which share a leaderboard and therefore a gallery.
+
+    Attributes:
+        dataset: as the leaderboard calls it, which tells sets of one name apart; so it does with `protocol`.
+        versions: the columns.
+        pictures: folder of the grey and the true ones; None where they were not kept.
+    """
+
+    dataset: str
+    protocol: str
+    versions: tuple[Version, ...]
+    pictures: Path | None
+
+    @property
+    def title(self) -> str:
+        """Return what no other gallery of a page is called."""
+        return f"{self.dataset}, {self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """Hold what is shown of a dataset.
 
     Attributes:
-        versions: the columns.
         keys: of the pictures, sorted.
         total: pictures that there were to choose from.
         metrics: columns of scores that the rows have, in the order of tables.
         metric: by which pictures were chosen, and whose scores stand below them at first.
     """
 
-    dataset: str
-    versions: tuple[Version, ...]
+    subject: Subject
     keys: tuple[str, ...]
     total: int
     metrics: tuple[str, ...]
     metric: Metric
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Return the columns."""
+        return self.subject.versions
 
     @property
     def places(self) -> list[Place]:
@@ -76,24 +104,39 @@ class Choice:
         return TRUTH_COLOR in self.metrics
 
 
-def find_versions(out: Path, dataset: str, runs: Sequence[tuple[Path, RunRecord]]) -> tuple[Version, ...]:
-    """Return the columns of a dataset, methods in the order of the leaderboard; none where no pictures were kept.
+def find_subjects(out: Path, runs: Sequence[tuple[Path, RunRecord]]) -> list[Subject]:
+    """Return what galleries there are, one a leaderboard of whole images; none where no predictions were kept.
 
-    Of several seeds the lowest is shown.
+    Methods stand in the order of the leaderboard, of several seeds the lowest whose pictures are there.
     """
-    lowest: dict[tuple[str, str], tuple[Path, RunRecord]] = {}
-    for folder, record in sorted(runs, key=lambda run: run[1].seed):
-        if record.dataset == dataset and (folder / "images").is_dir():
-            lowest.setdefault((record.method, record.detector), (folder, record))
-    places = table_places([record for _, record in runs if record.dataset == dataset])
-    methods = [
-        Version(label(record), folder / "images", ".png", read_rows(folder, record.run_id))
-        for folder, record in sorted(lowest.values(), key=lambda run: places[run_key(run[1])])
-    ]
-    pictures = out / "pictures" / dataset
-    if not methods or not pictures.is_dir():
-        return tuple(methods)
-    return Version("gray input", pictures, GRAY_SUFFIX), *methods, Version("truth", pictures, TRUTH_SUFFIX)
+    known = {run_key(record): (folder, record) for folder, record in runs}
+    boards = rank_records([record for _, record in runs], levels=["image"])
+    return [subject for board in boards if (subject := _subject(out, board, known)).versions]
+
+
+def _subject(out: Path, board: Board, runs: Runs) -> Subject:
+    methods = tuple(_methods(board, runs))
+    _, record = runs[board.entries[0].runs[0]]
+    pictures = find_pictures(out, record, [record for _, record in runs.values()])
+    if methods and pictures is not None:
+        ends = Version("gray input", pictures, GRAY_SUFFIX), Version("truth", pictures, TRUTH_SUFFIX)
+        methods = (ends[0], *methods, ends[1])
+    return Subject(board.dataset, board.protocol, methods, pictures)
+
+
+def _methods(board: Board, runs: Runs) -> Iterator[Version]:
+    """Return the columns of the methods; two that would be called the same have their seed with them."""
+    kept = [(entry, run) for entry in board.entries if (run := _lowest(entry, runs)) is not None]
+    known = Counter(label(record) for _, (_, record) in kept)
+    for _, (folder, record) in kept:
+        name = label(record) if known[label(record)] == 1 else f"{label(record)} (seed {record.seed})"
+        yield Version(name, folder / "images", ".png", read_rows(folder, record.run_id))
+
+
+def _lowest(entry: Entry, runs: Runs) -> tuple[Path, RunRecord] | None:
+    """Return the run of the lowest seed whose pictures were kept."""
+    kept = (runs[key] for key in sorted(entry.runs, key=lambda key: key.seed))
+    return next((run for run in kept if (run[0] / "images").is_dir()), None)
 
 
 def label(record: RunRecord) -> str:
@@ -101,21 +144,15 @@ def label(record: RunRecord) -> str:
     return record.method if record.detector == "none" else f"{record.method} · {record.detector}"
 
 
-def table_places(records: Sequence[RunRecord]) -> dict[RunKey, int]:
-    """Return the place of each run in the leaderboard, the best first."""
-    entries = [entry for board in rank_records(records, levels=["image"]) for entry in board.entries]
-    return {run: place for place, entry in enumerate(entries) for run in entry.runs}
-
-
-def choose_pictures(dataset: str, versions: tuple[Version, ...], most: int) -> Choice:
+def choose_pictures(subject: Subject, most: int) -> Choice:
     """Choose at most `most` of the pictures that any method could colour."""
-    methods = [version.rows for version in versions if version.rows is not None]
+    methods = [version.rows for version in subject.versions if version.rows is not None]
     keys = sorted({key for rows in methods for key, row in rows.items() if not row.failed})
     found = {name for row in chain.from_iterable(rows.values() for rows in methods) for name in row.scores}
     metrics = tuple(name for name in row_columns("image", METRICS) if name in found)
     metric = METRICS[next((name for name in metrics if name in METRICS), "psnr")]
     chosen = choose(keys, _orders(keys, methods, metric), most)
-    return Choice(dataset, versions, tuple(chosen), len(keys), metrics, metric)
+    return Choice(subject, tuple(chosen), len(keys), metrics, metric)
 
 
 def _orders(keys: Sequence[str], methods: Sequence[Mapping[str, Row]], metric: Metric) -> list[Order]:

@@ -8,7 +8,7 @@ from typing import Any
 from bench.credits import Credit, read_credits
 from bench.progress import progress
 from bench.record import RunRecord
-from bench.report.choice import TRUTH_COLOR, Choice, Version, choose_pictures, find_versions
+from bench.report.choice import TRUTH_COLOR, Choice, Version, choose_pictures, find_subjects
 from bench.report.selection import goodness
 from bench.report.thumbnails import MOST, Grade, Thumbnail, colorfulness, encode, find_grade, load
 from bench.rows import InstanceRow, Row
@@ -96,7 +96,7 @@ def _short(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Hold the pictures of one dataset; `grade` is that of its thumbnails."""
+    """Hold the pictures of one dataset under one protocol; `grade` is that of its thumbnails."""
 
     choice: Choice
     pictures: tuple[Picture, ...]
@@ -118,7 +118,7 @@ class Gallery:
         """Return what the page's script knows of it, as plain values."""
         versions = self.choice.versions
         return {
-            "dataset": visible(self.choice.dataset),
+            "title": visible(self.choice.subject.title),
             "versions": [visible(version.label) for version in versions],
             "methods": [place for place, version in enumerate(versions) if version.rows is not None],
             "metric": self.choice.metric.id,
@@ -127,24 +127,25 @@ class Gallery:
 
 
 def galleries(out: Path, runs: Sequence[tuple[Path, RunRecord]], most: int = PICTURES) -> list[Gallery]:
-    """Choose pictures of each dataset and embed them.
+    """Choose pictures of each dataset and protocol and embed them.
 
     Args:
         out: output folder; truth and grey pictures lie in `pictures/<dataset>`, if they were saved.
         runs: each with its folder, where predictions lie in `images`.
         most: pictures of a dataset; fewer are shown where so many thumbnails would make no page that opens at once.
     """
-    shown = {dataset: find_versions(out, dataset, runs) for dataset in sorted({record.dataset for _, record in runs})}
-    most = min(most, MOST // max(1, sum(map(len, shown.values()))))
-    choices = [choose_pictures(dataset, versions, most) for dataset, versions in shown.items() if versions]
+    subjects = find_subjects(out, runs)
+    most = min(most, MOST // max(1, sum(len(subject.versions) for subject in subjects)))
+    choices = [choose_pictures(subject, most) for subject in subjects]
     places = [place for choice in choices for place in choice.places]
     grade = find_grade(places)
     with progress("thumbnails", len(places)) as advance:
-        made = [_gallery(choice, grade, read_credits(out / "pictures" / choice.dataset), advance) for choice in choices]
+        made = [_gallery(choice, grade, advance) for choice in choices]
     return [gallery for gallery in made if gallery.pictures]
 
 
-def _gallery(choice: Choice, grade: Grade, known: Mapping[str, Credit], advance: Callable[[], None]) -> Gallery:
+def _gallery(choice: Choice, grade: Grade, advance: Callable[[], None]) -> Gallery:
+    known = {} if choice.subject.pictures is None else read_credits(choice.subject.pictures)
     pictures = (_picture(choice, key, grade, known.get(key), advance) for key in choice.keys)
     return Gallery(choice, tuple(picture for picture in pictures if any(f.thumbnail for f in picture.figures)), grade)
 

@@ -74,6 +74,7 @@ def finish_run() -> Callable[..., RunRecord]:
         dataset_digest: str = "d" * 64,
         salt: str = "",
         images: bool = False,
+        protocol: str = PROTOCOL.id,
     ) -> RunRecord:
         run_id = canonical_digest([dataset, method, detector, seed, partial, untrained, dataset_digest, salt])
         folder = out / "runs" / dataset / f"{method}--{detector}--s{seed}"
@@ -92,7 +93,7 @@ def finish_run() -> Callable[..., RunRecord]:
             method=method,
             detector=detector,
             dataset=dataset,
-            protocol=PROTOCOL,
+            protocol=PROTOCOLS[protocol],
             seed=seed,
             partial=partial,
             untrained=untrained,

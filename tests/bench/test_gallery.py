@@ -15,6 +15,7 @@ from PIL import Image
 
 from bench.credits import Credit, coco_credits, read_credits, write_credits
 from bench.leaderboard import read_boards
+from bench.picture_set import note_pictures, picture_set
 from bench.record import RunRecord
 from bench.report.gallery import PICTURES, galleries
 from bench.report.page import write_report
@@ -29,6 +30,7 @@ PHOTOS: dict[str, dict[str, float | None]] = {
     "a/two": {"psnr": 22.0, "ssim": 0.8},
     "b three": {"psnr": 24.0, "ssim": 0.7},
 }
+PLACES = (("dddddddd", "centercrop256-v1"), ("dddddddd", "stretch256-v1"), ("eeeeeeee", "stretch256-v1"))
 
 
 def runs(out: Path) -> list[tuple[Path, RunRecord]]:
@@ -172,6 +174,27 @@ def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Fi
     versions = galleries(tmp_path, runs(tmp_path))[0].choice.versions
     assert [version.label for version in versions] == ["gray input", *table, "truth"]
     assert table == ["high", "twin-a", "twin-b", "low", "lucky"]
+
+
+def test_runs_on_other_pictures_or_under_another_protocol_share_no_gallery(tmp_path: Path, finish_run: Finish) -> None:
+    kept = finish_run(tmp_path, PHOTOS, method="kept", images=True)
+    finish_run(tmp_path, PHOTOS, method="cropped", protocol="centercrop256-v1", images=True)
+    finish_run(tmp_path, PHOTOS, method="other", dataset_digest="e" * 64, images=True)
+    alone = [["cropped"], ["kept"], ["other"]]
+
+    def shown() -> list[list[str]]:
+        found = galleries(tmp_path, runs(tmp_path))
+        return sorted([version.label for version in gallery.choice.versions] for gallery in found)
+
+    assert shown() == alone  # nobody knows whose truth is there
+    note_pictures(tmp_path / "pictures/samples", picture_set(kept))
+    assert shown() == sorted([["gray input", "kept", "truth"], ["cropped"], ["other"]])
+    page = write_report(tmp_path).read_text()
+    titles = [f"samples#{digest}, {protocol}" for digest, protocol in PLACES]
+    assert [gallery["title"] for gallery in island(page)["galleries"]] == titles
+    assert re.findall("<h3>(samples.*?)</h3>", page)[-3:] == titles
+    assert [tag["data-set"] for tag in Tags(page).all("div") if tag.get("data-set")] == titles
+    assert page.count('<figure class="best">') == 3 * len(PHOTOS)
 
 
 def test_methods_are_shown_without_a_truth(tmp_path: Path, finish_run: Finish) -> None:

@@ -145,13 +145,13 @@
       section.root.querySelector(".all").addEventListener("click", () => grow(Infinity));
     }
     document.addEventListener("show-picture", (event) => {
-      if (jump(visible(event.detail.dataset), visible(event.detail.key))) event.preventDefault();
+      if (jump(visible(event.detail.set), visible(event.detail.key))) event.preventDefault();
     });
   };
 
   // Bring a picture to view, whatever hides it; false where the page does not have it.
-  const jump = (dataset, key) => {
-    const section = sections.find(({ gallery }) => gallery.dataset === dataset);
+  const jump = (title, key) => {
+    const section = sections.find(({ gallery }) => gallery.title === title);
     const entry = section?.entries.find((each) => each.key === key);
     if (!entry) return false;
     for (const id of ["category", "only-dataset"]) if (at(id)) at(id).value = "";
