@@ -29,17 +29,16 @@ LINE, FOOT, GAP = 0.12, 0.17, 0.02
 
 def picture_keys(subject: Subject) -> list[str]:
     """Return the pictures that all of the best methods have kept, with their grey and true versions."""
-    shown = _shown(subject)
-    keys = sorted({image for method in shown for image, _ in method.scores or {}})
-    folder = _truths(subject)
-    if not shown or folder is None:
+    shown, folder = _shown(subject), subject.pictures
+    if folder is None:
         return []
+    keys = sorted({image for method in shown for image, _ in method.scores or {}})
     return [key for key in keys if all(path.is_file() for path in _paths(shown, folder, key))]
 
 
 def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
     """Draw a line a picture: grey, the best methods with their scores, truth; None without any picture."""
-    methods, folder = _shown(subject), _truths(subject)
+    methods, folder = _shown(subject), subject.pictures
     if not keys or folder is None:
         return None
     names = ["input", *labels([method.marked for method in methods], LONGEST_LINE), "truth"]
@@ -67,14 +66,6 @@ def draw_pictures(subject: Subject, keys: Sequence[str]) -> Plot | None:
 
 def _shown(subject: Subject) -> list[Method]:
     return [method for method in subject.scored if (method.runs[0][0] / "images").is_dir()][:MOST_METHODS]
-
-
-def _truths(subject: Subject) -> Path | None:
-    """Return the folder of grey and true pictures beside the runs."""
-    if not subject.methods:
-        return None
-    folder, record = subject.methods[0].runs[0]
-    return folder.parents[2] / "pictures" / record.dataset
 
 
 def _paths(methods: Sequence[Method], folder: Path, key: str) -> list[Path]:

@@ -1,7 +1,7 @@
 """What plots are drawn from: a board ranked by one metric, with the scores of single pictures behind its means."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from bench.errors import MissingError
 from bench.figures.names import DETECTOR
 from bench.figures.style import Look, looks
 from bench.observations import Observations, mean_over_seeds, read_observations
+from bench.picture_set import find_pictures
 from bench.ranking import LEVELS, rank_records
 from bench.record import RunRecord
 from bench.scoring.metrics import METRICS, Metric, find_metric
@@ -71,10 +72,17 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Hold the methods of a board, best first, which have the metric that ranks it."""
+    """Hold the methods of a board, best first, which have the metric that ranks it.
+
+    Attributes:
+        board: that they are of.
+        methods: what plots show.
+        pictures: folder of the grey and the true pictures that they were scored on; None where they were not kept.
+    """
 
     board: Board
     methods: tuple[Method, ...]
+    pictures: Path | None = None
 
     @property
     def metric(self) -> Metric:
@@ -175,7 +183,13 @@ def read_subjects(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Subj
     ordered = sorted(ranked, key=lambda board: (board.dataset, board.protocol, LEVELS.index(board.level)))
     folders = {run_key(record): (folder, record) for folder, record in runs}
     found = [_subject(board, folders, look) for board in ordered]
-    return [subject for subject in found if subject.methods]
+    return [replace(subject, pictures=_find_pictures(subject, runs)) for subject in found if subject.methods]
+
+
+def _find_pictures(subject: Subject, runs: Sequence[Run]) -> Path | None:
+    folder, record = subject.methods[0].runs[0]
+    out = folder.parents[2]
+    return find_pictures(out, record, [other for place, other in runs if place.parents[2] == out])
 
 
 def _chosen(boards: Sequence[Board], metrics: Sequence[str]) -> list[str]:

@@ -8,6 +8,8 @@ from PIL import Image
 
 from bench.figures.grids import draw_pictures, picture_keys
 from bench.figures.subjects import Subject
+from bench.leaderboard import read_runs
+from bench.picture_set import note_pictures, picture_set
 from bench.record import RunRecord
 
 KEYS = [f"photo-{number}" for number in range(7)]
@@ -48,3 +50,16 @@ def test_a_picture_stands_over_the_score_of_its_own_seed(
     assert plot.figure.axes[1].get_xlabel() == "20.25"
     assert "Of several seeds the lowest is shown, with its scores" in plot.caption
     assert "Means over" not in plot.caption
+
+
+def test_no_prediction_stands_beside_the_truth_of_another_set(
+    finish_run: Callable[..., RunRecord], tmp_path: Path, subjects_of: Callable[..., list[Subject]]
+) -> None:
+    """Two sets of one name share the folder of truths, which holds those of one of them."""
+    for digest in ("1", "2"):
+        finish_run(tmp_path, {"a": {"psnr": 20.0}}, method=f"of-{digest}", dataset_digest=64 * digest, images=True)
+    assert [picture_keys(subject) for subject in subjects_of(tmp_path)] == [[], [], [], []], "nobody knows whose"
+    second = next(record for _, record in read_runs([tmp_path]) if record.method == "of-2")
+    note_pictures(tmp_path / "pictures/samples", picture_set(second))
+    kept = {subject.methods[0].label: picture_keys(subject) for subject in subjects_of(tmp_path)}
+    assert kept == {"of-1": [], "of-2": ["a"]}
