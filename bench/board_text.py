@@ -91,7 +91,9 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
-    lines = [f"Ranked by {sorting.name}." if ranked else f"No whole, trained run has {sorting.name} to rank by."]
+    alone = " without hints or errors of boxes" if any(entry.conditions for entry in board.entries) else ""
+    nothing = f"No whole, trained run{alone} has {sorting.name} to rank by."
+    lines = [f"Ranked by {sorting.name}." if ranked else nothing]
     lines += tell_detectors(board)
     lines.append(f"n: {unit} in the mean.")
     known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
@@ -165,8 +167,9 @@ def _cost_captions(board: Board) -> list[str]:
     if "images_per_second" not in shown:
         return lines
     machines = sorted({machine for entry in board.entries for machine in entry.cost.machines})
-    told = f"images/s: coloured and scored on {' or '.join(machines)}"
-    return [f"{told}{', which cannot be compared' if len(machines) > 1 else ''}.", *lines]
+    told = f"images/s: as the run went, with reading and scoring, on {' or '.join(machines)}"
+    apart = ", which cannot be compared" if len(machines) > 1 else ""
+    return [f"{told}{apart}; the machine may have done other work, and colorbench speed measures alone.", *lines]
 
 
 def headings(board: Board, *, costs: bool = True) -> list[str]:

@@ -512,6 +512,7 @@ def test_speed_and_size_stand_beside_the_scores(tmp_path: Path, finish_run: Fini
     assert "| images/s | parameters \\[M\\] | GMACs |" in text
     assert "| 2.00 | 34.19 | 41.77 |" in text
     assert "| — | — | — |" in text
-    assert "images/s: coloured and scored on cpu. GMACs: 10⁹ multiply-adds" in text
+    assert "images/s: as the run went, with reading and scoring, on cpu; the machine may have done other work" in text
+    assert "colorbench speed measures alone. GMACs: 10⁹ multiply-adds" in text
     elsewhere = first.model_copy(update={"method": "far", "device": "GPU", "processes": 2, "run_id": "f"})
-    assert "on GPU, 2 processes or cpu, which cannot be compared." in to_markdown(rank_records([first, elsewhere]))
+    assert "on GPU, 2 processes or cpu, which cannot be compared; the" in to_markdown(rank_records([first, elsewhere]))
