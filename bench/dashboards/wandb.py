@@ -1,7 +1,8 @@
 """Finished runs for wandb, and the settings that trainings share with them. The only file that imports wandb.
 
 A run has the same id whenever and wherever it is sent. What was sent is known by a digest that stands in the run's
-folder below `logs/wandb`: an equal run is not sent again, of a changed one the new folder replaces the old.
+folder below `logs/wandb`: an equal run is not sent again, of a changed one the new folder replaces the old. The folders
+of other projects and servers stay: they may not be synced yet.
 
 - Offline there is one folder a run, and `wandb sync` sends it.
 - On a server that has the run already, whether `wandb sync` or a replay from another machine brought it there, its
@@ -17,7 +18,7 @@ import netrc
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,14 +114,14 @@ class Wandb:
         """
         target = mode() if mode() == "offline" else f"{mode()} {self._server}"
         wanted = {"digest": run.digest, "project": self.project, "target": target}
-        before = self._folders(run)
-        known = [folder for folder in before if _sent(folder) == wanted]
+        sent = {folder: _sent(folder) for folder in self._folders(run)}
+        known = [folder for folder, said in sent.items() if said == wanted]
         try:
             folder = known[0] if known else self._send(run)
         except BaseException:
-            _remove(each for each in self._folders(run) if each not in before)
+            _remove(each for each in self._folders(run) if each not in sent)
             raise
-        _remove(each for each in before if each != folder)
+        _remove(each for each, said in sent.items() if each != folder and _is_replaced(said, wanted))
         atomic_write(folder / SENT, json.dumps(wanted, indent=1) + "\n")
         return not known
 
@@ -185,6 +186,11 @@ def _sent(folder: Path) -> Any:
         return json.loads((folder / SENT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _is_replaced(said: Any, wanted: Mapping[str, str]) -> bool:
+    """Whether a folder holds what is sent now, or was never finished; other projects and servers keep theirs."""
+    return not isinstance(said, dict) or all(said.get(key) == wanted[key] for key in ("project", "target"))
 
 
 @contextmanager
