@@ -59,7 +59,7 @@ def check_names(subjects: Sequence[Subject], pairs: Iterable[tuple[str, str]]) -
     Raises:
         UsageError: No subject has such a method, a name stands for several, or both for the same.
     """
-    called = {name for subject in subjects for method in subject.methods for name in _called(method)}
+    called = {name for subject in subjects for method in (*subject.methods, *subject.worse) for name in _called(method)}
     for names in pairs:
         for name in names:
             known("method of these runs", name, called)
@@ -80,7 +80,9 @@ def _called(method: Method) -> tuple[str, str]:
 
 
 def _find(subject: Subject, name: str) -> Method | None:
-    found = [method for method in subject.methods if name in _called(method)]
+    """Return the method that is called so; one with boxes made worse only where no other is."""
+    groups = (subject.methods, subject.worse)
+    found = next(filter(None, ([method for method in group if name in _called(method)] for group in groups)), [])
     if len(found) > 1:
         meant = " and ".join(_called(method)[1] for method in found)
         raise UsageError(f"{name} stands for {meant} on {subject.board.dataset}: say which")

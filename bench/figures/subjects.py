@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.board import LEVEL_WORDS, Board, Cell, Entry, RunKey, run_key
+from bench.board_text import ORACLE
 from bench.errors import MissingError
 from bench.figures.names import DETECTOR
 from bench.figures.style import Look, looks
@@ -77,11 +78,13 @@ class Subject:
     Attributes:
         board: that they are of.
         methods: what plots show.
+        worse: those with errors made to their boxes on purpose; plots of box errors show them, and named pairs.
         pictures: folder of the grey and the true pictures that they were scored on; None where they were not kept.
     """
 
     board: Board
     methods: tuple[Method, ...]
+    worse: tuple[Method, ...] = ()
     pictures: Path | None = None
 
     @property
@@ -123,7 +126,7 @@ class Subject:
             means: whether it draws means over seeds, where there are several.
         """
         board = self.board
-        notes = (self._daggers, self._seeds if means else "", self._oracle)
+        notes = (self._daggers, self._seeds if means else "", self._oracle, self._left_out)
         words = " ".join(filter(None, (f"{caption[0]} n = {self.n} {self.unit}.", *caption[1:], *notes)))
         return Plot(figure, kind, board.dataset, board.protocol, board.level, board.sort, methods, self.n, words)
 
@@ -136,8 +139,16 @@ class Subject:
 
     @property
     def _oracle(self) -> str:
-        oracle = any(method.entry.detector.startswith("annotations") for method in self.methods)
-        return "Boxes of annotations are an oracle that no user has." if oracle else ""
+        names = sorted({method.entry.detector for method in self.methods if method.entry.detector_id == ORACLE})
+        return f"Boxes of {' and '.join(names)} are the annotators' own: an oracle that no user has." if names else ""
+
+    @property
+    def _left_out(self) -> str:
+        """Return how many lines of the board are not drawn."""
+        if not self.worse:
+            return ""
+        lines = "1 line" if len(self.worse) == 1 else f"{len(self.worse)} lines"
+        return f"Left out: {lines} of the leaderboard with errors made to the boxes on purpose."
 
     @property
     def _daggers(self) -> str:
@@ -178,7 +189,8 @@ def read_subjects(runs: Sequence[Run], metrics: Sequence[str] = ()) -> list[Subj
     records = [record for _, record in runs]
     boards = rank_records(records)
     chosen = _chosen(boards, metrics)
-    look = looks(label_of(entry) for board in boards for entry in board.entries)
+    entries = sorted((entry for board in boards for entry in board.entries), key=lambda entry: entry.errors is not None)
+    look = looks(map(label_of, entries))
     ranked = [board for metric in chosen for board in rank_records(records, sort=metric)]
     ordered = sorted(ranked, key=lambda board: (board.dataset, board.protocol, LEVELS.index(board.level)))
     folders = {run_key(record): (folder, record) for folder, record in runs}
@@ -206,7 +218,12 @@ def _chosen(boards: Sequence[Board], metrics: Sequence[str]) -> list[str]:
 
 def _subject(board: Board, folders: Mapping[RunKey, Run], look: Mapping[str, Look]) -> Subject:
     measured = [entry for entry in board.entries if entry.scores.get(board.sort, Cell(None)).mean is not None]
-    return Subject(board, tuple(_method(entry, board, folders, look) for entry in measured))
+    board = replace(board, entries=tuple(entry for entry in measured if not entry.errors))
+    methods, worse = (
+        tuple(_method(entry, board, folders, look) for entry in entries)
+        for entries in (board.entries, [entry for entry in measured if entry.errors])
+    )
+    return Subject(board, methods, worse)
 
 
 def _method(entry: Entry, board: Board, folders: Mapping[RunKey, Run], look: Mapping[str, Look]) -> Method:
