@@ -29,12 +29,21 @@ class Version:
         label: what it is called.
         folder: where its pictures lie; `suffix` follows their key.
         rows: of the method, by picture; None for input and truth.
+        record: of the run that is shown; None for input and truth.
+        seeds: how many the method ran with.
     """
 
     label: str
     folder: Path
     suffix: str
     rows: Mapping[str, Row] | None = None
+    record: RunRecord | None = None
+    seeds: int = 1
+
+    @property
+    def hints(self) -> int:
+        """Return how many squares of true colour the method was given."""
+        return (self.record.hints or 0) if self.record is not None else 0
 
     @property
     def is_truth(self) -> bool:
@@ -128,9 +137,9 @@ def _methods(board: Board, runs: Runs) -> Iterator[Version]:
     """Return the columns of the methods; two that would be called the same have their seed with them."""
     kept = [(entry, run) for entry in board.entries if (run := _lowest(entry, runs)) is not None]
     known = Counter(label(record) for _, (_, record) in kept)
-    for _, (folder, record) in kept:
+    for entry, (folder, record) in kept:
         name = label(record) if known[label(record)] == 1 else f"{label(record)} (seed {record.seed})"
-        yield Version(name, folder / "images", ".png", read_rows(folder, record.run_id))
+        yield Version(name, folder / "images", ".png", read_rows(folder, record.run_id), record, entry.seeds)
 
 
 def _lowest(entry: Entry, runs: Runs) -> tuple[Path, RunRecord] | None:

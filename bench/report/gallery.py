@@ -9,6 +9,7 @@ from bench.credits import Credit, read_credits
 from bench.progress import progress
 from bench.record import RunRecord
 from bench.report.choice import TRUTH_COLOR, Choice, Version, choose_pictures, find_subjects
+from bench.report.premises import premises
 from bench.report.selection import goodness
 from bench.report.thumbnails import MOST, Grade, Thumbnail, colorfulness, encode, find_grade, load
 from bench.rows import InstanceRow, Row
@@ -61,8 +62,11 @@ class Picture:
         return () if self.known is None else self.known.instances
 
     def best(self, metric: Metric) -> frozenset[int]:
-        """Return the places of the figures with the best score."""
-        goods = [None if figure.row is None else goodness(metric, figure.row.scores) for figure in self.figures]
+        """Return the places of the figures with the best score, of those that were given no true colour."""
+        goods = [
+            None if figure.row is None or figure.version.hints else goodness(metric, figure.row.scores)
+            for figure in self.figures
+        ]
         highest = max((good for good in goods if good is not None), default=None)
         return frozenset(place for place, good in enumerate(goods) if good is not None and good == highest)
 
@@ -108,6 +112,11 @@ class Gallery:
         return sum(picture.credit is not None for picture in self.pictures)
 
     @property
+    def premises(self) -> list[str]:
+        """Return what a reader must know of its methods."""
+        return premises(self.choice.versions)
+
+    @property
     def side(self) -> int:
         """Return the longest side of any thumbnail in pixels."""
         thumbnails = [figure.thumbnail for picture in self.pictures for figure in picture.figures]
@@ -121,6 +130,7 @@ class Gallery:
             "title": visible(self.choice.subject.title),
             "versions": [visible(version.label) for version in versions],
             "methods": [place for place, version in enumerate(versions) if version.rows is not None],
+            "hinted": [place for place, version in enumerate(versions) if version.hints],
             "metric": self.choice.metric.id,
             "pictures": [picture.data(self.choice.metrics) for picture in self.pictures],
         }

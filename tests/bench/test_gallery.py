@@ -164,6 +164,43 @@ def test_the_lowest_seed_is_shown(tmp_path: Path, finish_run: Finish) -> None:
     assert gallery.pictures[0].figures[1].row.scores == {"psnr": 20.0}
 
 
+def said(report: str) -> str:
+    """Return what stands below the name of the only gallery, and above all."""
+    return " ".join(report.partition("<h2>Pictures</h2>")[2].partition('<div class="pictures"')[0].split())
+
+
+def test_the_page_says_what_methods_saw_and_which_seed_is_shown(tmp_path: Path, finish_run: Finish) -> None:
+    def finish(**given: Any) -> None:
+        finish_run(tmp_path, PHOTOS, images=True, **given)
+
+    finish(method="plain")
+    text = said(write_report(tmp_path).read_text())
+    assert "Each method saw the light of the picture, and boxes if it has a detector, but never its colours." in text
+    assert "seeds" not in text
+    finish(method="hinted", seed=1)
+    finish(method="hinted", seed=2)
+    finish(method="ours")
+    for name in ("hinted--none--s1", "hinted--none--s2", "ours--none--s0"):
+        path = tmp_path / f"runs/samples/{name}/record.json"
+        record = RunRecord.model_validate_json(path.read_text())
+        digests = record.digests.model_copy(update={"predictions": "f" * 64})
+        path.write_text(record.model_copy(update={"digests": digests} if "ours" in name else {"hints": 10}).to_json())
+    report = write_report(tmp_path).read_text()
+    text = said(report)
+    assert "Each method that ran here saw the light" in text
+    assert "never its colours, but for hints, which gave hinted the true colour of 10 squares. What ours saw" in text
+    assert "Of several seeds one is shown, with its own scores and not their mean: seed 1 of hinted." in text
+    (gallery,) = island(report)["galleries"]
+    assert [gallery["versions"][place] for place in gallery["hinted"]] == ["hinted"]
+    best = re.findall(r'<figure class="best">.*?<figcaption>(\w+)', report, re.DOTALL)
+    assert set(best) == {"plain", "ours"}
+    for folder in (tmp_path / "runs/samples").glob("[ph]*"):
+        shutil.rmtree(folder)
+    text = said(write_report(tmp_path).read_text())
+    assert "never its colours" not in text
+    assert "What ours saw is not known" in text
+
+
 def test_pictures_stand_in_the_order_of_the_table(tmp_path: Path, finish_run: Finish) -> None:
     means = {"low": 20.0, "twin-b": 25.0, "twin-a": 25.0, "high": 30.0}
     for method, value in means.items():

@@ -105,13 +105,14 @@
     for (const { gallery, entries } of sections) {
       for (const { picture, figures } of entries) {
         const each = goods(gallery, picture, metric);
-        const highest = Math.max(...each.filter((good) => good !== null));
+        const rivals = each.map((good, index) => (gallery.hinted.includes(gallery.methods[index]) ? null : good));
+        const highest = Math.max(...rivals.filter((good) => good !== null));
         gallery.methods.forEach((place, index) => {
           const score = picture.scores[metric]?.[place] ?? null;
           const text = figures[place].querySelector("figcaption");
           const number = text.querySelector("b") ?? text.insertBefore(make("b"), text.querySelector("i"));
           number.textContent = score === null ? "" : ` ${shown(metric, score)}`;
-          figures[place].classList.toggle("best", each[index] !== null && each[index] === highest);
+          figures[place].classList.toggle("best", rivals[index] !== null && rivals[index] === highest);
         });
       }
     }
