@@ -98,7 +98,7 @@ def _by_number(rows: Sequence[Row], metrics: Sequence[str]) -> list[Group]:
 
 
 def _means(pictures: Sequence[Sequence[Scores]], metrics: Sequence[str]) -> dict[str, Mean]:
-    """Return the mean of each metric; those that the same units have share the draws of the bootstrap.
+    """Return the mean of each metric.
 
     Args:
         pictures: the scores of one unit or more, picture by picture.
@@ -106,17 +106,25 @@ def _means(pictures: Sequence[Sequence[Scores]], metrics: Sequence[str]) -> dict
     """
     place = np.repeat(np.arange(len(pictures)), [len(picture) for picture in pictures])
     table = np.array([[unit.get(name) for name in metrics] for picture in pictures for unit in picture], np.float64)
-    table = table.reshape(len(place), len(metrics))
+    means = column_means(table.reshape(len(place), len(metrics)), place)
+    return dict(zip(metrics, means, strict=True))
+
+
+def column_means(table: Floats, pictures: NDArray[np.intp]) -> list[Mean]:
+    """Return the mean of each column; those that the same units have share the draws of the bootstrap.
+
+    Args:
+        table: (units, columns), NaN where a unit has no number.
+        pictures: (units,) the number of the picture that each unit belongs to.
+    """
     alike: dict[bytes, list[int]] = defaultdict(list)
-    for column in range(len(metrics)):
+    for column in range(table.shape[1]):
         alike[(~np.isnan(table[:, column])).tobytes()].append(column)
-    means: dict[str, Mean] = {}
+    means: dict[int, Mean] = {}
     for mask, columns in alike.items():
         present = np.frombuffer(mask, np.bool_)
-        chosen = _column_means(table[present][:, columns], place[present])
-        for column, mean in zip(columns, chosen, strict=True):
-            means[metrics[column]] = mean
-    return means
+        means |= dict(zip(columns, _column_means(table[present][:, columns], pictures[present]), strict=True))
+    return [means[column] for column in range(table.shape[1])]
 
 
 def _column_means(values: Floats, pictures: NDArray[np.intp]) -> list[Mean]:

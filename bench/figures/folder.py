@@ -132,7 +132,7 @@ def _pairs(subject: Subject, pairs: Iterable[tuple[str, str]]) -> Iterator[Plot]
 def _box_errors(runs: Sequence[Run], subjects: Sequence[Subject]) -> Iterator[Plot]:
     """Draw the curves over errors of the boxes by the metrics of the other plots."""
     metrics = {subject.metric.id for subject in subjects}
-    yield from (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in metrics)
+    yield from filter(None, (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in metrics))
 
 
 def _read_parts(subject: Subject, folders: Mapping[RunKey, Path]) -> list[BreakdownBoard]:

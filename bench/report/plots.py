@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board import Board, Entry, RunKey, run_key
-from bench.breakdown import LEVEL_OF, By
+from bench.breakdown import LEVEL_OF, By, Mean
 from bench.breakdown_board import BreakdownBoard, GroupScore, break_down_board
 from bench.errors import MissingError
-from bench.failure_modes import ErrorCurves, error_curves
+from bench.failure_modes import ErrorCurves, Point, error_curves
 from bench.observations import Observations, mean_over_seeds, pair, read_observations
 from bench.record import RunRecord
 from bench.report.selection import spread
@@ -85,20 +85,24 @@ def _plot_set(boards: Sequence[Board], runs: Runs, curves: Sequence[ErrorCurves]
 
 
 def _error(curves: ErrorCurves) -> Json:
-    """Return the curves over one kind of error: of each point its place, mean, low and high."""
+    """Return the curves over one kind of error: of each point its place, the mean and the change with their ends."""
     digits = METRICS[curves.metric].decimals + MORE_DECIMALS
     series = [
         {
             "label": visible(line.label),
             "kind": line.kind,
-            "points": [
-                [round(point.x, 4), *_round((point.mean, point.low, point.high), digits)] for point in line.points
-            ],
+            "points": [[round(point.x, 4), *_round(_values(point), digits)] for point in line.points],
         }
         for line in curves.series
     ]
     place = {"level": curves.level, "metric": curves.metric, "error": curves.error}
     return place | {"title": curves.x_title, "series": series}
+
+
+def _values(point: Point) -> tuple[float | None, ...]:
+    """Return mean, low and high, and the same of the change."""
+    change = point.change or Mean(None, None, None)
+    return point.mean, point.low, point.high, change.mean, change.low, change.high
 
 
 def _level(board: Board, entries: Sequence[Entry], runs: Runs, pictures: dict[str, int]) -> Json | None:

@@ -1,16 +1,20 @@
 """Curves of score against detector error, from records that are made here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.box_errors import ERROR_WORDS, DetectorError, Perturbation
+from bench.breakdown import Mean
 from bench.failure_modes import DECLARED, ErrorCurves, Point, Series, error_curves
 from bench.record import RunRecord
+from bench.statistics import bootstrap_interval
 
 Runs = list[tuple[Path, RunRecord]]
+Pictures = float | Sequence[float]
 EXACT = "e" * 64
 
 
@@ -19,11 +23,12 @@ def make(finish_run: Callable[..., RunRecord], tmp_path: Path) -> Callable[..., 
     """Return a function that makes the record of a method's run with some boxes."""
 
     def one(
-        method: str, psnr: float, *, detector: str = "none", missed: float | None = None, **errors: Any
+        method: str, psnr: Pictures, *, detector: str = "none", missed: float | None = None, **errors: Any
     ) -> tuple[Path, RunRecord]:
         facts = {name: errors.pop(name) for name in ("seed", "partial", "untrained") if name in errors}
         boxes = errors.pop("boxes", EXACT)
-        scores = {"a": {"psnr": psnr - 1}, "b": {"psnr": psnr + 1}}
+        pictures = (psnr - 1, psnr + 1) if isinstance(psnr, float) else psnr
+        scores = {f"{place:02}": {"psnr": score} for place, score in enumerate(pictures)}
         record = finish_run(tmp_path, scores, method=method, detector=detector, metrics=("psnr",), **facts)
         made = Perturbation(detector="annotations", boxes=boxes, **errors) if errors else None
         measured = None
@@ -31,7 +36,8 @@ def make(finish_run: Callable[..., RunRecord], tmp_path: Path) -> Callable[..., 
             measured = DetectorError(missed=missed, false=0, doubled=0, boxes=1, mean_iou=None)
         digests = record.digests.model_copy(update={"boxes": None if detector == "none" else "p" if errors else boxes})
         changes = {"perturbation": made, "detector_error": measured, "digests": digests}
-        return tmp_path / method, record.model_copy(update=changes)
+        folder = tmp_path / "runs/samples" / f"{method}--{detector}--s{record.seed}"
+        return folder, record.model_copy(update=changes)
 
     return one
 
@@ -67,7 +73,7 @@ def test_points_are_the_records_means_at_the_measured_error(make: Callable[..., 
     assert [point.declared for point in dropped.series[0].points] == [0, 0.5, 1]
     assert points(added.series[0]) == [(0, 25.0), (4, 23.0)]
     score = runs[2][1].image["psnr"]
-    assert dropped.series[0].points[1] == Point(0.55, 24.0, score.low, score.high, 0.5)
+    assert dropped.series[0].points[1] == Point(0.55, 24.0, score.low, score.high, 0.5, Mean(-1.0, -1.0, -1.0))
     assert points(curve(found, "add", "instance").series[0]) == [(0, 24.0), (4, 22.0)]
     assert not [one for one in found if one.error in {"jitter", "duplicate"}]
 
@@ -78,6 +84,44 @@ def test_seeds_are_averaged_and_keep_their_outermost_ends(make: Callable[..., tu
     ends = [runs[place][1].image["psnr"] for place in (1, 6)]
     assert (last.x, last.mean) == (1.0, 21.5)
     assert (last.low, last.high) == (ends[1].low, ends[0].high)
+
+
+def test_changes_are_those_of_each_picture_over_seeds(make: Callable[..., tuple[Path, RunRecord]]) -> None:
+    draw = np.random.default_rng(0)
+    pictures = 20 + 5 * draw.normal(size=(2, 30))
+    losses = {0.5: 0.1 + 0.1 * draw.normal(size=(2, 30)), 1.0: 0.2 + 0.1 * draw.normal(size=(2, 30))}
+    gain = draw.normal(size=30)
+    runs = [make("fusion", gain + 20, detector="yolo", missed=0.7, boxes="y" * 64)]
+    for seed in (0, 1):
+        runs.append(make("fusion", pictures[seed], detector="annotations", missed=0.0, seed=seed))
+        for share, loss in losses.items():
+            runs.append(
+                make(
+                    "fusion", pictures[seed] - loss[seed], detector=f"drop{share}", missed=share, seed=seed, drop=share
+                )
+            )
+    one, real = curve(error_curves(runs), "drop").series
+    wanted = {0.0: np.zeros(30), **{share: -loss.mean(axis=0) for share, loss in losses.items()}}
+    for at, change in one.changes:
+        low, high = bootstrap_interval(wanted[at])
+        ends = (change.mean, change.low, change.high)
+        assert ends == pytest.approx((wanted[at].mean(), low, high), abs=1e-9)
+    assert len(one.changes) == 3
+    (point,) = real.points
+    assert point.change is not None
+    assert point.change.mean == pytest.approx((gain + 20 - pictures.mean(axis=0)).mean())
+
+
+def test_without_tables_or_the_run_with_boxes_as_they_are_no_change_is_known(
+    make: Callable[..., tuple[Path, RunRecord]],
+) -> None:
+    runs = fusion_runs(make)
+    full = make("full", 22.0)
+    assert [one.changes for one in curve(error_curves([*runs[1:], full]), "drop").series] == [(), ()]
+    (runs[2][0] / "images.csv").unlink()
+    dropped = curve(error_curves(runs), "drop").series[0]
+    assert [at for at, _ in dropped.changes] == [0.1, 1.0]
+    assert len(dropped.points) == 3
 
 
 def test_methods_without_boxes_and_real_detectors_stand_beside_the_curves(

@@ -220,7 +220,7 @@ def test_plots_hold_the_mean_over_seeds_of_what_all_have(tmp_path: Path, finish_
 
 def test_plots_hold_the_curves_of_detector_errors(tmp_path: Path, finish_run: Finish) -> None:
     for missed, psnr in ((0.0, 25.0), (0.5, 24.0), (1.0, 21.0)):
-        scores = {key: {"psnr": psnr + place} for place, key in enumerate("abc")}
+        scores = {key: {"psnr": psnr + place * (1 + missed)} for place, key in enumerate("abc")}
         boxes = f"annotations-drop{missed:g}" if missed else "annotations"
         record = finish_run(tmp_path, scores, method="fusion", detector=boxes, metrics=("psnr",))
         made = Perturbation(detector="annotations", boxes="e", drop=missed) if missed else None
@@ -233,7 +233,8 @@ def test_plots_hold_the_curves_of_detector_errors(tmp_path: Path, finish_run: Fi
     curves = next(each for each in found["errors"] if (each["level"], each["metric"]) == ("image", "psnr"))
     (series,) = curves["series"]
     assert (curves["error"], series["label"], series["kind"]) == ("drop", "fusion · annotations", "curve")
-    assert [point[:2] for point in series["points"]] == [[0.0, 26.0], [0.5, 25.0], [1.0, 22.0]]
+    assert [point[:2] for point in series["points"]] == [[0.0, 26.0], [0.5, 25.5], [1.0, 23.0]]
+    assert [point[4:] for point in series["points"]] == [[0.0, 0.0, 0.0], [-0.5, -1.0, 0.0], [-3.0, -4.0, -2.0]]
 
 
 def test_plots_know_where_the_truth_lies(tmp_path: Path, finish_run: Finish) -> None:

@@ -402,7 +402,13 @@ def test_curves_of_detector_errors_can_be_hidden(opened: "Callable[..., Page]", 
     page = opened(write_report(tmp_path), "phone")
     sheet = page.locator("#plot-errors")
     assert sheet.locator("h4").all_inner_texts() == ["Boxes left out"]
-    assert (sheet.locator(".facet .curve").count(), sheet.locator(".facet .mark").count()) == (2, 3)
+    assert (sheet.locator(".facet .curve").count(), sheet.locator(".facet .mark").count()) == (1, 3)
+    assert sheet.locator(".facet .zero").count() == 1
+    assert "change in PSNR [dB]" in sheet.locator(".facet .title").all_text_contents()[1]
+    sheet.locator("summary").click()
+    heads = sheet.locator("thead th").all_text_contents()
+    assert [head[:14] for head in heads[3:]] == ["PSNR [dB] ↑", "change in PSNR"]
+    assert sheet.locator("tbody tr").count() == 5, "the method that looks at no boxes stands in the table"
     sheet.locator("button", has_text="fusion").click()
     assert sheet.locator(".facet .mark").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]

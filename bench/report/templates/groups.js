@@ -71,40 +71,58 @@ const groups = (() => {
 
   const FACETS = { drop: "Boxes left out", jitter: "Boxes moved", duplicate: "Boxes doubled", add: "Boxes added" };
 
-  // `numberOf` tells the look of a series by its label, and is negative for one that is not shown.
+  // A point is where it stands, mean, low and high, then the change to unperturbed boxes with its low and high.
+  const CHANGE = 4;
+  const known = (series) => series.points.filter((point) => point[CHANGE] !== null);
+  const drawn = (curves) => curves.series.filter((series) => known(series).length);
+  const DODGE = 7;
+
+  // `numberOf` tells the look of a series by its label, and is negative for one that is not shown. What would lie one
+  // over the other stands side by side: points of one place are moved apart by a few px.
   const drawError = (view, curves, numberOf, width) => {
-    const [height, top, left] = [300, 30, 46];
-    const lines = curves.series.filter(({ label }) => numberOf(label) >= 0).map((series) => ({ ...series, look: lookOf(numberOf(series.label)) }));
-    const values = lines.flatMap(({ points, kind }) => points.flatMap(([, mean, low, high]) => kind === "curve" ? [mean, low ?? mean, high ?? mean] : [mean]));
-    const x = scaleOf(...domainOf(lines.flatMap(({ points }) => points.map(([at]) => at)), 0.02), left, width - 10);
-    const y = scaleOf(...domainOf(values, 0.05), height - 42, top);
-    const plot = canvas(width, height, `${view.metric.name} over ${curves.title}`);
+    const [height, top, left] = [300, 30, 54];
+    const shown = drawn(curves).filter(({ label }) => numberOf(label) >= 0);
+    const lines = shown.map((series, place) => ({
+      kind: series.kind, look: lookOf(numberOf(series.label)), dodge: DODGE * (place - (shown.length - 1) / 2),
+      points: known(series).map((point) => [point[0], ...point.slice(CHANGE)]),
+    }));
+    const values = lines.flatMap(({ points }) => points.flatMap(([, ...ends]) => ends)).filter((end) => end !== null);
+    const x = scaleOf(...domainOf(lines.flatMap(({ points }) => points.map(([at]) => at)), 0.06), left, width - 10);
+    const y = scaleOf(...domainOf([0, ...values], 0.05), height - 42, top);
+    const plot = canvas(width, height, `Change in ${view.metric.name} over ${curves.title}`);
     axisX(plot, x, top, height - 42, curves.title);
-    axisY(plot, y, left, width - 10, view.axis);
-    for (const { points, look } of lines.filter(({ kind }) => kind === "curve")) {
-      const ends = points.filter(([, , low]) => low !== null);
-      const band = [...ends.map(([at, , low]) => [x(at), y(low)]), ...ends.map(([at, , , high]) => [x(at), y(high)]).reverse()];
-      if (ends.length > 1) plot.append(svg("path", { d: `${pathOf(band)}Z`, class: `band ${look.tint}` }));
-    }
-    for (const { points, look, kind } of lines) {
-      plot.append(svg("path", { d: pathOf(points.map(([at, mean]) => [x(at), y(mean)])), class: `curve ${kind} ${look.tint}`, "stroke-dasharray": look.dash || undefined }));
-      if (kind !== "reference") plot.append(...points.map(([at, mean]) => markAt(look, x(at), y(mean), { class: `mark ringed ${look.tint}` })));
+    axisY(plot, y, left, width - 10, `change in ${view.axis}`);
+    plot.append(svg("path", { d: `M${left},${round(y(0))}H${width - 10}`, class: "axis zero" }));
+    for (const { points, look, kind, dodge } of lines) {
+      const places = points.map(([at, mean]) => [x(at) + dodge, y(mean)]);
+      const spread = points.map(([, , low, high], k) => low === null ? "" : `M${round(places[k][0])},${round(y(low))}V${round(y(high))}`).join("");
+      if (spread) plot.append(svg("path", { d: spread, class: `whisker ${look.tint}` }));
+      plot.append(svg("path", { d: pathOf(places), class: `curve ${kind} ${look.tint}`, "stroke-dasharray": look.dash || undefined }));
+      plot.append(...places.map(([across, up]) => markAt(look, across, up, { class: `mark ringed ${look.tint}` })));
     }
     return plot;
   };
 
+  // A change is small beside its score: it gets one digit more, and its sign.
+  const changeInBrackets = (view, ends) => {
+    const format = (value) => `${value > 0 ? "+" : ""}${value.toFixed(view.metric.decimals + 1)}`;
+    return ends[0] === null ? "—" : inBrackets({ format }, ends);
+  };
+
   const errors = (sheet, view, numberOf) => {
     const room = sheet.querySelector(".canvas");
-    const across = room.clientWidth > 720 && view.errors.length > 1 ? 2 : 1;
+    const shown = view.errors.filter((curves) => drawn(curves).length);
+    const across = room.clientWidth > 720 && shown.length > 1 ? 2 : 1;
     const width = Math.floor((room.clientWidth - 24 * (across - 1)) / across);
-    room.replaceChildren(...view.errors.map((curves) =>
+    room.replaceChildren(...shown.map((curves) =>
       html("div", { class: "facet" }, html("h4", {}, FACETS[curves.error]), drawError(view, curves, numberOf, width))));
+    if (!shown.length) room.append(html("p", {}, "The changes are not known: no run with the boxes as they were, or no table of single pictures, is there. The means stand below."));
     tableBelow(sheet, () => [
-      ["method", "error", "size", view.axis],
-      ...view.errors.flatMap((curves) => curves.series.flatMap((series) =>
-        series.points.map(([at, ...ends]) => [series.label, curves.title, `${at}`, inBrackets(view, ends)]))),
+      ["method", "error", "size", view.axis, `change in ${view.axis}`],
+      ...view.errors.flatMap((curves) => curves.series.flatMap((series) => series.points.map((point) =>
+        [series.label, curves.title, `${point[0]}`, inBrackets(view, point.slice(1, CHANGE)), changeInBrackets(view, point.slice(CHANGE))]))),
     ]);
   };
 
-  return Object.freeze({ bars, errors });
+  return Object.freeze({ bars, drawn, errors });
 })();

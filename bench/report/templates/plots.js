@@ -173,10 +173,11 @@
     const gone = new Set();
     addSheet({
       id: "plot-errors", title: "Detector errors", controls: [legend], holds: (view) => view.errors.length > 0,
-      caption: "The score when boxes are left out, moved, doubled or added; bands are 95\u00a0% intervals. The flatter a curve, the less its method hangs on the detector. A line without marks is a method that looks at no boxes, a lone mark a real detector.",
+      caption: "How far the score changes when boxes are left out, moved, doubled or added: the mean of the differences to the same method with boxes that nobody perturbed, image by image, with 95\u00a0% bootstrap intervals over images. The nearer to zero, the less a method hangs on the detector; one that looks at no boxes would stay at zero. A lone mark is a real detector. Marks of one place stand side by side. The table holds the scores themselves, too.",
       draw: (sheet, view) => {
-        const names = [...new Set(view.set.errors.flatMap(({ series }) => series.map(({ label }) => label)))];
+        const names = [...new Set(view.set.errors.flatMap(groups.drawn).map(({ label }) => label))];
         const entries = names.map((label, number) => ({ label, number }));
+        legend.hidden = !names.length;
         if (legend.dataset.of !== view.set.title) fillLegend(legend, entries, gone);
         legend.dataset.of = view.set.title;
         groups.errors(sheet, view, (label) => gone.has(label) ? -1 : names.indexOf(label));
