@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from bench.board import RunKey, run_key
@@ -151,17 +152,30 @@ def _choose_pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> list
     """Return the pictures that are shown of each dataset, with the subject of the first metric.
 
     Raises:
-        UsageError: A picture that is wanted was not kept.
+        UsageError: A picture that is wanted was not kept by all methods of a grid.
     """
     first: dict[tuple[str, str], Subject] = {}
     for subject in subjects:
         if subject.board.level == "image" and subject.scored:
             first.setdefault((subject.board.dataset, subject.board.protocol), subject)
     kept = [(subject, picture_keys(subject)) for subject in first.values()]
-    for key in wanted:
-        if not any(key in keys for _, keys in kept):
-            raise UsageError(f"no picture {key!r} was kept: name one of a run's images.csv, and run with --save-images")
+    _check_kept(wanted, sorted({key for _, keys in kept for key in keys}))
     return [(subject, [key for key in wanted if key in keys] if wanted else _spread(keys)) for subject, keys in kept]
+
+
+def _check_kept(wanted: Sequence[str], kept: Sequence[str]) -> None:
+    for key in wanted:
+        if not kept:
+            raise UsageError(
+                "there are no pictures of the best methods that --show could show: give the same `colorbench run` command "
+                "again with --save-images"
+            )
+        if key not in kept:
+            near = get_close_matches(key, kept, n=1, cutoff=0.0)
+            raise UsageError(
+                f"--show {visible(key)!r}: no such picture was kept by all methods of a grid; {len(kept)} were, of "
+                f"which {visible(near[0])!r} has the nearest name"
+            )
 
 
 def _spread(keys: Sequence[str]) -> list[str]:

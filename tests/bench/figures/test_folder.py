@@ -1,5 +1,6 @@
 """A folder of plots holds every kind with an index, or says what is missing."""
 
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_tables_that_are_gone_leave_the_means(
         ([], ["gray,,zhang"], [], "A,B"),
         ([], ["gray,zhnag"], [], "zhang"),
         ([], ["gray,gray--none"], [], "two methods"),
-        ([], [], ["nosuch"], "nosuch"),
+        ([], [], ["photo-2", "poto-6"], "'poto-6'.*7 were, of which 'photo-6'"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -117,6 +118,12 @@ def test_what_is_not_there_is_named(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         write_figures(finished, tmp_path / "plots", parse_wanted(metrics or ["psnr"], pairs, pictures))
+
+
+def test_pictures_that_nobody_kept_are_asked_of_run(finished: Path, tmp_path: Path) -> None:
+    shutil.rmtree(finished / "pictures")
+    with pytest.raises(UsageError, match="with --save-images"):
+        write_figures(finished, tmp_path / "plots", Wanted(metrics=("psnr",), pictures=("photo-1",)))
 
 
 def test_a_metric_that_was_not_measured_is_missing(finished: Path) -> None:
