@@ -66,7 +66,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCurves:
-    """Hold the curves of all methods of one dataset and protocol over one kind of error, by one metric."""
+    """Hold the curves of all methods of one dataset and protocol over one kind of error, by one metric.
+
+    Attributes:
+        note: sentence on where the axis begins, if that needs one; else empty.
+    """
 
     dataset: str
     protocol: str
@@ -75,6 +79,7 @@ class ErrorCurves:
     error: ErrorKind
     x_title: str
     series: tuple[Series, ...]
+    note: str = ""
 
 
 def error_curves(runs: Sequence[Run]) -> list[ErrorCurves]:
@@ -119,8 +124,8 @@ class _Place:
             found = [*curves, *(self.detectors(lines, entries) if measured else ())]
             found += self.references(entries, (min(places), max(places)))
         x_title = ERROR_WORDS[self.kind] if self.kind != "drop" or measured else DECLARED
-        board = self.board
-        return ErrorCurves(board.dataset, board.protocol, board.level, self.metric, self.kind, x_title, tuple(found))
+        place = (self.board.dataset, self.board.protocol, self.board.level, self.metric, self.kind)
+        return ErrorCurves(*place, x_title, tuple(found), _tell_start(lines) if measured else "")
 
     def point(
         self, runs: BoxRuns, x: float, zero: BoxRuns | None = None, declared: float | None = None
@@ -187,6 +192,20 @@ def _lines(kind: ErrorKind, entries: Sequence[BoxRuns]) -> list[list[BoxRuns]]:
 def _zero(line: Sequence[BoxRuns]) -> BoxRuns | None:
     """Return the runs of a line whose boxes nobody perturbed, if they are there."""
     return None if line[0].kinds else line[0]
+
+
+def _tell_start(lines: Iterable[Sequence[BoxRuns]]) -> str:
+    """Return why curves of dropped boxes begin beyond zero; empty where they do not."""
+    zeros = [zero for line in lines if (zero := _zero(line)) is not None]
+    starts = {f"{zero.missed:.2f}": f"{zero.given:.1f}" for zero in zeros if zero.missed and zero.given is not None}
+    starts.pop("0.00", None)
+    if not starts:
+        return ""
+    return (
+        f"Curves begin at {' and '.join(starts)}: with nothing left out on purpose, methods are given "
+        f"{' and '.join(starts.values())} boxes a picture, never more than max_boxes of the suite, and an object that "
+        "none of these overlaps by an IoU of 0.5 has no box."
+    )
 
 
 def _label(line: Sequence[BoxRuns]) -> str:

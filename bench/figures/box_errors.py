@@ -49,7 +49,7 @@ def _caption(curves: ErrorCurves, series: Sequence[Series]) -> str:
         f"Change in {metric} of {LEVEL_WORDS[curves.level]} on {curves.dataset} ({curves.protocol}) with errors of the "
         f"boxes: {curves.x_title}. Means of the differences to the same method with boxes that nobody perturbed, "
         "image by image; bars are 95 % bootstrap intervals over images. Marks of one place stand side by side. "
-        f"A method that looks at no boxes would stay at zero.{detector}"
+        f"A method that looks at no boxes would stay at zero.{detector}{' ' * bool(curves.note)}{curves.note}"
     )
 
 

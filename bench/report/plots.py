@@ -96,7 +96,7 @@ def _error(curves: ErrorCurves) -> Json:
         for line in curves.series
     ]
     place = {"level": curves.level, "metric": curves.metric, "error": curves.error}
-    return place | {"title": curves.x_title, "series": series}
+    return place | {"title": curves.x_title, "note": curves.note, "series": series}
 
 
 def _values(point: Point) -> tuple[float | None, ...]:

@@ -156,6 +156,19 @@ def test_what_may_not_be_ranked_is_not_drawn(make: Callable[..., tuple[Path, Run
     assert error_curves([]) == []
 
 
+def test_it_is_told_why_dropped_boxes_begin_beyond_zero(make: Callable[..., tuple[Path, RunRecord]]) -> None:
+    runs = fusion_runs(make)
+    found = error_curves(runs)
+    assert "begin at 0.10:" in curve(found, "drop").note
+    assert "given 1.0 boxes a picture" in curve(found, "drop").note
+    assert curve(found, "add").note == ""
+    folder, record = runs[0]
+    assert record.detector_error is not None
+    none_missed = record.detector_error.model_copy(update={"missed": 0.0})
+    exact = (folder, record.model_copy(update={"detector_error": none_missed}))
+    assert curve(error_curves([exact, *runs[1:]]), "drop").note == ""
+
+
 def test_boxes_of_another_file_have_another_zero(make: Callable[..., tuple[Path, RunRecord]]) -> None:
     runs = fusion_runs(make)
     many = make("fusion", 26.0, detector="many", missed=0.0, boxes="m" * 64)
