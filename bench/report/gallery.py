@@ -61,6 +61,15 @@ class Picture:
         """Return the scored instances."""
         return () if self.known is None else self.known.instances
 
+    @property
+    def instance_names(self) -> list[str]:
+        """Return the categories of its instances, numbered where a picture has several of one."""
+        names = [visible(each.category) for each in self.instances]
+        return [
+            name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}"
+            for place, name in enumerate(names)
+        ]
+
     def best(self, metric: Metric) -> frozenset[int]:
         """Return the places of the figures with the best score, of those that were given no true colour."""
         goods = [
@@ -82,9 +91,9 @@ class Picture:
 
     def _instances(self, metrics: Sequence[str], rows: Sequence[Row | None]) -> Iterator[dict[str, Any]]:
         parts = [{} if row is None else {each.instance: each.scores for each in row.instances} for row in rows]
-        for each in self.instances:
+        for each, name in zip(self.instances, self.instance_names, strict=True):
             scores = _columns(metrics, [part.get(each.instance, {}) for part in parts])
-            yield {"name": visible(each.category), "scores": scores}
+            yield {"category": visible(each.category), "name": name, "scores": scores}
 
 
 def _columns(metrics: Sequence[str], scores: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:

@@ -21,6 +21,7 @@ from bench.report.gallery import PICTURES, galleries
 from bench.report.page import write_report
 from bench.report.selection import choose, goodness, orders, spread
 from bench.report.thumbnails import GRADES, Place, colorfulness, encode, find_grade, load
+from bench.rows import Row
 from bench.scoring.metrics import METRICS
 
 Finish = Callable[..., RunRecord]
@@ -106,6 +107,23 @@ def test_the_script_is_given_scores_of_pictures_and_instances(report: str) -> No
     assert first["instances"][0]["scores"]["psnr"] == [None, 29.0, 19.0, None]
     keys = [tag["data-key"] for tag in Tags(report).all("article") if "data-key" in tag]
     assert keys == sorted(PHOTOS)
+
+
+def test_instances_of_one_category_are_numbered_in_list_and_boxes(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"one": {"psnr": 20.0, "ssim": 0.5}}, images=True)
+    (folder,) = (tmp_path / "runs/samples").iterdir()
+    (path,) = folder.glob("rows*")
+    row = Row.model_validate_json(path.read_text())
+    kinds = ("dog", "<person>", "dog", "<person>", "cat")
+    dog = row.instances[0]
+    each = [dog.model_copy(update={"instance": place, "category": kind}) for place, kind in enumerate(kinds)]
+    path.write_text(row.model_copy(update={"instances": tuple(each), "n_instances": len(each)}).to_json() + "\n")
+    page = write_report(tmp_path).read_text()
+    listed = island(page)["galleries"][0]["pictures"][0]["instances"]
+    assert [instance["name"] for instance in listed] == ["dog 1", "<person> 1", "dog 2", "<person> 2", "cat"]
+    assert [instance["category"] for instance in listed] == [*kinds]
+    drawn = re.findall("<rect .*?<title>(.*?)</title>", page)
+    assert drawn == ["dog 1", "&lt;person&gt; 1", "dog 2", "&lt;person&gt; 2", "cat"]
 
 
 def test_the_page_is_valid_and_has_only_our_scripts(report: str) -> None:

@@ -51,7 +51,7 @@
     const only = value("only-dataset");
     section.root.hidden = only !== "" && Number(only) !== section.place;
     const list = section.entries.filter(
-      ({ picture }) => category === "" || picture.instances.some(({ name }) => name === category),
+      ({ picture }) => category === "" || picture.instances.some((each) => each.category === category),
     );
     if (order !== "name") {
       const ranks = new Map(list.map((entry) => [entry, rank(section.gallery, entry.picture, order, metric, judge)]));
@@ -120,7 +120,7 @@
 
   const fill = () => {
     const labels = new Set(galleries.flatMap(({ versions, methods }) => methods.map((place) => versions[place])));
-    const names = galleries.flatMap(({ pictures }) => pictures.flatMap(({ instances }) => instances.map(({ name }) => name)));
+    const names = galleries.flatMap(({ pictures }) => pictures.flatMap(({ instances }) => instances.map(({ category }) => category)));
     for (const label of labels) at("judge").append(make("option", label, { value: label }));
     for (const name of [...new Set(names)].sort()) at("category").append(make("option", name, { value: name }));
     at("category").parentElement.hidden = names.length === 0;
