@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 from statistics import median
 
-import numpy as np
-
 from bench.errors import CommandError
 from bench.perception.answers import Answer
 from bench.perception.key import Key
 from bench.perception.protocols import REAL, SIDES, ProtocolId
 from bench.perception.shares import Share, Vote, estimate_share, even_p
 from bench.perception.stimuli import TRUTH
-from bench.perception.strengths import Strength, fit_strengths
-from bench.statistics import Floats
+from bench.perception.strengths import Choice, Strength, fit_strengths
 
 PASS = 0.75
 """Share of the attention checks that a participant must get right to be counted."""
@@ -66,7 +63,8 @@ class Results:
         pairs: for `preference`, of any two methods.
         strengths: for `preference`; empty where there are none, and then `no_strengths` says why.
         first: share of the left or, where one picture is shown, of the answer "real".
-        first_p: p-value that left and right were equally likely; None where one picture is shown.
+        first_p: p-value that left and right were equally likely; None where one picture is shown, or for fewer than two
+            participants.
         checks: attention checks that all participants, also excluded ones, got right.
         response: median in seconds; None without counted answers, like `exposure`.
     """
@@ -103,9 +101,8 @@ def analyse(key: Key, answers: Sequence[Answer]) -> Results:
         reasons = "; ".join(f"{one.name}: {one.reason or 'no trial seen as planned'}" for one in participants)
         raise CommandError(f"no answer can be counted: {reasons}")
     preference = key.protocol is ProtocolId.preference
-    wins = win_table(key.methods, counted) if preference else np.zeros((0, 0, 0))
-    strengths, reason = fit_strengths(key.methods, wins) if preference else ([], "")
-    first = _share(counted, lambda one: one.answer == key.asked.answers[0])
+    strengths, reason = fit_strengths(key.methods, list(map(_choice, counted))) if preference else ([], "")
+    firsts = _votes(counted, lambda one: one.answer == key.asked.answers[0])
     return Results(
         key=key,
         participants=participants,
@@ -115,8 +112,8 @@ def analyse(key: Key, answers: Sequence[Answer]) -> Results:
         pairs=tuple(_pairs(key, counted)) if preference else (),
         strengths=tuple(strengths),
         no_strengths=reason,
-        first=first,
-        first_p=even_p(first.count, first.total) if key.asked.paired else None,
+        first=estimate_share(firsts),
+        first_p=even_p(firsts) if key.asked.paired else None,
         checks=_share([one for one in answers if one.trial.kind == "check"], is_right),
         response=median(one.response for one in counted),
         exposure=_exposure(counted),
@@ -160,8 +157,11 @@ def _participant(key: Key, own: Sequence[Answer]) -> Participant:
 
 
 def _share(answers: Iterable[Answer], counts: Callable[[Answer], bool]) -> Share:
-    votes: list[Vote] = [(one.participant, one.trial.image, counts(one)) for one in answers]
-    return estimate_share(votes)
+    return estimate_share(_votes(answers, counts))
+
+
+def _votes(answers: Iterable[Answer], counts: Callable[[Answer], bool]) -> list[Vote]:
+    return [(one.participant, one.trial.image, counts(one)) for one in answers]
 
 
 def _rates(key: Key, counted: Sequence[Answer]) -> Iterable[tuple[str, Share]]:
@@ -181,16 +181,10 @@ def _pairs(key: Key, counted: Sequence[Answer]) -> Iterable[Pair]:
         yield Pair(a, b, _share(own, lambda one, a=a: chosen_of(one) == a))  # type: ignore[misc]
 
 
-def win_table(methods: Sequence[str], counted: Sequence[Answer]) -> Floats:
-    """Return how often each participant preferred each method to each: (participants, methods, methods)."""
-    people = {name: place for place, name in enumerate(sorted({one.participant for one in counted}))}
-    places = {name: place for place, name in enumerate(methods)}
-    wins = np.zeros((len(people), len(methods), len(methods)))
-    for one in counted:
-        chosen = chosen_of(one)
-        (other,) = set(one.trial.shown) - {chosen}
-        wins[people[one.participant], places[chosen], places[other]] += 1
-    return wins
+def _choice(answer: Answer) -> Choice:
+    chosen = chosen_of(answer)
+    (other,) = set(answer.trial.shown) - {chosen}
+    return answer.participant, answer.trial.image, chosen, other
 
 
 def _exposure(counted: Sequence[Answer]) -> Exposure:

@@ -31,7 +31,7 @@ INTERVAL_NOTE = (
 )
 STRENGTH_NOTE = (
     "Strength: log odds of Bradley and Terry's model, the mean is 0; a difference of 1 is preferred in 73 % of pairs. "
-    "Errors allow for answers of one participant that depend on each other."
+    "Errors allow for answers of one participant and on one picture that depend on each other, as in the other tables."
 )
 
 
@@ -61,10 +61,11 @@ def facts(results: Results) -> list[str]:
     ]
     if key.exposure is not None:
         lines[-1] += f" {results.left_out} trials left out: off by more than {MOST_OFF:g} s, or begun again."
-    if results.first_p is None:
-        lines.append(f'"Real" was {percent(results.first)} of the answers.')
+    if key.asked.paired:
+        even = "" if results.first_p is None else f" (p = {results.first_p:.2g} that sides are even)"
+        lines.append(f"Left was chosen in {percent(results.first)} of the trials{even}.")
     else:
-        lines.append(f"Left was chosen in {percent(results.first)} of the trials (binomial p = {results.first_p:.2g}).")
+        lines.append(f'"Real" was {percent(results.first)} of the answers.')
     return lines
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.perception.clusters import Groups, freedom, number_groups, quantile, two_way_variance
 from bench.statistics import LEVEL, Floats
 
 Vote = tuple[str, str, bool]
@@ -43,50 +43,32 @@ def estimate_share(votes: Sequence[Vote]) -> Share:
     have that variance, wider by Student's t where there are few participants or pictures.
 
     Source:
-        Cameron, Gelbach and Miller, Robust inference with multiway clustering, JBES 2011; Korn and Graubard, Confidence
-        intervals for proportions with small expected number of positive counts, Survey Methodology 1998.
+        Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts, Survey
+        Methodology 1998; the variance is that of `two_way_variance`.
     """
     if not votes:
         return Share(0, 0)
     counts = np.array([counts for *_, counts in votes], np.float64)
-    people, pictures = _places([vote[0] for vote in votes]), _places([vote[1] for vote in votes])
+    people, pictures = number_groups([vote[0] for vote in votes]), number_groups([vote[1] for vote in votes])
     count, total, share = int(counts.sum()), len(votes), float(counts.mean())
     if not people.max():
         return Share(count, total)
     binomial = share * (1 - share) / total
-    variance = max(two_way_variance(counts, people, pictures), binomial)
+    variance = max(_variance(counts, people, pictures), binomial)
     independent = total * binomial / variance if variance else total
-    clusters = 1 + min(int(groups.max()) for groups in (people, pictures) if groups.max())
-    low, high = wilson_interval(share, independent * _few_clusters(clusters))
+    low, high = wilson_interval(share, independent * _few_clusters(freedom(people, pictures)))
     return Share(count, total, float(np.sqrt(variance)), low, high)
 
 
-def _places(names: Sequence[str]) -> NDArray[np.intp]:
-    """Return a number from 0 for each name, the same for equal ones."""
-    return np.unique(np.array(names, object), return_inverse=True)[1].astype(np.intp)
+def _variance(counts: Floats, people: Groups, pictures: Groups) -> float:
+    """Return the variance of the mean."""
+    rest = (counts - counts.mean())[:, None]
+    return float(two_way_variance(rest, people, pictures)[0, 0]) / len(counts) ** 2
 
 
-def two_way_variance(counts: Floats, people: NDArray[np.intp], pictures: NDArray[np.intp]) -> float:
-    """Return the variance of the mean of `counts`, by people and pictures less what both have in common."""
-    rest = counts - counts.mean()
-    cells = people * (pictures.max() + 1) + pictures
-    by_people, by_pictures, by_cells = (_variance(rest, groups) for groups in (people, pictures, cells))
-    return by_people + by_pictures - by_cells if pictures.max() else by_people
-
-
-def _variance(rest: Floats, groups: NDArray[np.intp]) -> float:
-    """Return the variance of a mean whose residuals may depend on each other within groups; 0 for one group."""
-    sums = np.bincount(groups, weights=rest)
-    number = len(np.unique(groups))
-    return float((sums**2).sum()) / len(rest) ** 2 * number / max(1, number - 1)
-
-
-def _few_clusters(clusters: int) -> float:
+def _few_clusters(freedom: float) -> float:
     """Return by what the number of answers shrinks, because their variance is known from few clusters."""
-    from scipy import stats
-
-    tail = (1 + LEVEL) / 2
-    return float((stats.norm.ppf(tail) / stats.t.ppf(tail, clusters - 1)) ** 2)
+    return (quantile(np.inf) / quantile(freedom)) ** 2
 
 
 def wilson_interval(share: float, answers: float) -> tuple[float, float]:
@@ -103,10 +85,17 @@ def wilson_interval(share: float, answers: float) -> tuple[float, float]:
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def even_p(count: int, total: int) -> float | None:
-    """Return the two-sided exact p-value that both answers are equally likely; None without any."""
-    if not total:
+def even_p(votes: Sequence[Vote]) -> float | None:
+    """Return the two-sided p-value that both answers are equally likely; None for fewer than two participants.
+
+    People who have a side of their own, some the left and some the right, do not make the sides uneven: the variance is
+    that of the share, robust to people and pictures, and never below that of independent answers.
+    """
+    if len({participant for participant, *_ in votes}) < 2:
         return None
     from scipy import stats
 
-    return float(stats.binomtest(count, total).pvalue)
+    counts = np.array([counts for *_, counts in votes], np.float64)
+    people, pictures = number_groups([vote[0] for vote in votes]), number_groups([vote[1] for vote in votes])
+    error = np.sqrt(max(_variance(counts, people, pictures), 0.25 / len(votes)))
+    return float(2 * stats.t.sf(abs(counts.mean() - 0.5) / error, freedom(people, pictures)))

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.perception.clusters import Groups, freedom, number_groups, quantile, two_way_variance
 from bench.statistics import Floats
 
-NORMAL_95 = 1.959963984540054
+Choice = tuple[str, str, str, str]
+"""A participant, a picture, the method that was preferred there, and the other one."""
+
 STEEPEST = 1e-9
 
 
@@ -23,34 +26,46 @@ class Strength:
     high: float
 
 
-def fit_strengths(names: Sequence[str], wins: Floats) -> tuple[list[Strength], str]:
+def fit_strengths(names: Sequence[str], choices: Sequence[Choice]) -> tuple[list[Strength], str]:
     """Return the most likely strengths, the strongest first.
 
     A method of strength s is preferred to one of strength t with probability 1 / (1 + exp(t - s)). Forced choices have
     no ties, and nothing is added to the counts: where the likelihood has no finite maximum no strength is given.
 
-    Args:
-        names: of the methods.
-        wins: (participants, methods, methods) how often each preferred the one of the line to that of the column.
-
     Returns:
         The strengths, and why there are none where there are none. The standard error is the larger one of the model's
-        and of the one that lets answers of a participant depend on each other (two participants or more).
+        and of the one that lets answers of one participant, and those on one picture, depend on each other; intervals
+        are wider by Student's t where there are few of either.
 
     Source:
         Bradley and Terry, Biometrika 1952; the condition for finite strengths is Ford's, Am. Math. Monthly 1957.
     """
-    total = wins.sum(axis=0)
-    reason = why_unbounded(names, total)
+    wins = count_wins(names, choices)
+    reason = why_unbounded(names, wins)
     if reason:
         return [], reason
-    values = most_likely(total)
-    errors = standard_errors(wins, values)
+    values = most_likely(wins)
+    errors = standard_errors(names, choices, values)
+    people, pictures = _groups(choices)
+    reach = quantile(freedom(people, pictures))
     found = [
-        Strength(name, value, error, value - NORMAL_95 * error, value + NORMAL_95 * error)
+        Strength(name, value, error, value - reach * error, value + reach * error)
         for name, value, error in zip(names, values.tolist(), errors.tolist(), strict=True)
     ]
     return sorted(found, key=lambda one: (-one.strength, one.name)), ""
+
+
+def count_wins(names: Sequence[str], choices: Sequence[Choice]) -> Floats:
+    """Return how often each method was preferred to each: (methods, methods)."""
+    places = {name: place for place, name in enumerate(names)}
+    wins = np.zeros((len(names), len(names)))
+    for *_, chosen, other in choices:
+        wins[places[chosen], places[other]] += 1
+    return wins
+
+
+def _groups(choices: Sequence[Choice]) -> tuple[Groups, Groups]:
+    return number_groups([choice[0] for choice in choices]), number_groups([choice[1] for choice in choices])
 
 
 def most_likely(wins: Floats) -> Floats:
@@ -100,17 +115,23 @@ def information(wins: Floats, values: Floats) -> Floats:
     return matrix
 
 
-def standard_errors(wins: Floats, values: Floats) -> NDArray[np.float64]:
-    """Return the errors of strengths whose mean is 0, by the model or by participants, whichever is larger."""
-    inverse = np.linalg.pinv(information(wins.sum(axis=0), values), hermitian=True)
-    variances = np.diag(inverse)
-    people = len(wins)
-    if people > 1:
-        scores = np.array([score(each, values) for each in wins])
-        clustered = inverse @ (scores.T @ scores) @ inverse * people / (people - 1)
-        variances = np.maximum(variances, np.diag(clustered))
-    errors: NDArray[np.float64] = np.sqrt(variances)
+def standard_errors(names: Sequence[str], choices: Sequence[Choice], values: Floats) -> NDArray[np.float64]:
+    """Return the errors of strengths whose mean is 0, by the model or by people and pictures, whichever is larger."""
+    inverse = np.linalg.pinv(information(count_wins(names, choices), values), hermitian=True)
+    clustered = inverse @ two_way_variance(_scores(names, choices, values), *_groups(choices)) @ inverse
+    errors: NDArray[np.float64] = np.sqrt(np.maximum(np.diag(inverse), np.diag(clustered)))
     return errors
+
+
+def _scores(names: Sequence[str], choices: Sequence[Choice], values: Floats) -> Floats:
+    """Return the gradient of each answer's log likelihood: (answers, methods)."""
+    places = {name: place for place, name in enumerate(names)}
+    chosen, other = (np.array([places[choice[side]] for choice in choices]) for side in (2, 3))
+    surprise = 1 - _chances(values)[chosen, other]
+    scores, answers = np.zeros((len(choices), len(names))), np.arange(len(choices))
+    scores[answers, chosen] += surprise
+    scores[answers, other] -= surprise
+    return scores
 
 
 def why_unbounded(names: Sequence[str], wins: Floats) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from scipy import stats
 
 from bench.errors import CommandError
 from bench.perception.analysis import Results, analyse
@@ -139,7 +138,8 @@ def test_side_that_is_liked_is_seen(gathered: Gathered, answer: Write) -> None:
     paths = [answer(key, str(n), n, lambda trial: trial.right_answer or "left") for n in range(1, 5)]
     found = analyse(key, read_answers(key, paths))
     assert found.first.share == 1.0
-    assert found.first_p == pytest.approx(stats.binomtest(36, 36).pvalue)
+    assert found.first_p is not None
+    assert found.first_p < 0.02, "of four people"
 
 
 def test_strengths_without_bound_are_told_and_not_given(gathered: Gathered, answer: Write) -> None:

@@ -68,6 +68,25 @@ def test_one_participant_tells_nothing_of_others() -> None:
     assert estimate_share([]).share is None
 
 
-def test_sides_are_tested_by_the_binomial() -> None:
-    assert even_p(30, 40) == pytest.approx(2 * stats.binom.sf(29, 40, 0.5))
-    assert even_p(0, 0) is None
+def test_independent_answers_are_tested_as_by_the_binomial() -> None:
+    votes = [(f"p{place}", f"i{place}", place < 110) for place in range(200)]
+    assert even_p(votes) == pytest.approx(stats.binomtest(110, 200).pvalue, abs=0.03)
+    assert even_p(votes[:1]) is None
+    assert even_p([]) is None
+
+
+def test_sides_of_their_own_do_not_make_sides_uneven() -> None:
+    generator = np.random.default_rng(5)
+    found, binomial = [], []
+    for _ in range(150):
+        likes = 1 / (1 + np.exp(-generator.normal(0, 1, 20)))
+        votes = [(f"p{i}", f"i{j}", bool(generator.random() < likes[i])) for i in range(20) for j in range(40)]
+        found.append((even_p(votes) or 0) < 0.05)
+        binomial.append(stats.binomtest(sum(vote[2] for vote in votes), 800).pvalue < 0.05)
+    assert np.mean(binomial) > 0.3, "what answers that hang together do to it"
+    assert np.mean(found) < 0.09
+
+
+def test_a_side_that_all_like_is_found() -> None:
+    votes = [(f"p{i}", f"i{j}", (i + j) % 4 > 0) for i in range(20) for j in range(40)]
+    assert (even_p(votes) or 1) < 0.001
