@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from bench.inheritance import TAKEN, find_start
 from bench.manifest import MANIFEST, load_manifest, weights_digest
 from bench.plan import portable
+from bench.plugins import brought
 from bench.provenance import canonical_digest
 from bench.recipe import Recipe, setting_names
 
@@ -98,6 +99,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
             f"a batch of {batch_size} cannot be shared by {options.processes} devices: give another --batch-size"
         )
     names, plugin = set(setting_names(tree)), catalog.methods().plugin(stage)
+    data_plugin = brought(options.data["class_path"])
     return {
         "recipe": options.recipe.id,
         "model": canonical_digest(tree),
@@ -116,6 +118,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "settings": {key: value for key, value in options.settings.items() if key in names} or None,
         "init": None if options.start is None else weights_digest(options.start),
         "plugin": None if plugin is None else plugin.sources(),
+        "data_plugin": None if data_plugin is None else data_plugin.sources(),
     }
 
 

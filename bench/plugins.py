@@ -130,6 +130,12 @@ def _of_distribution(distribution: metadata.Distribution) -> tuple[str, tuple[Pl
     return name, tuple(Plugin(GROUPS[p.group], p.name, p.value, name, version, packages) for p in points)
 
 
+def brought(class_path: str) -> Plugin | None:
+    """Return the plug-in whose module holds what a `class_path` names; None for colorbench's own."""
+    module = class_path.rpartition(".")[0]
+    return next((plugin for plugin in _scan(tuple(sys.path)) if plugin.module == module), None)
+
+
 class Extended(Mapping[str, T]):
     """See what ships with colorbench and what plug-ins bring as one; the latter is loaded when it is asked for by name.
 

@@ -12,6 +12,7 @@ from bench.detector_error import measure_error
 from bench.downloads import file_sha256
 from bench.files import atomic_write, writing
 from bench.perturbation import declare, perturb
+from bench.plugins import brought
 from bench.progress import progress
 from bench.provenance import canonical_digest, sources_digest
 from bench.suite import DetectorChoice
@@ -56,13 +57,14 @@ class BoxPlace:
         same = [other for other in self.detectors if not other.kinds and other.exact == choice.exact]
         path = self.folder / (f"{self.dataset}--{same[0].name}.json" if same else f"{self._name(choice)}/exact.json")
         weights = find_detector_weights(choice, beside=self.weights_base)
-        plugin = catalog.detectors().plugin(choice.id)
+        plugin, data_plugin = catalog.detectors().plugin(choice.id), brought(self.data["class_path"])
         made_of = {
             "dataset": self.digest,
             "detector": choice.exact.model_dump(exclude={"name", "weights"}),
             "weights": None if weights is None else file_sha256(weights),
             "limit": self.limit,
             "plugin": None if plugin is None else plugin.sources(),
+            "data_plugin": None if data_plugin is None else data_plugin.sources(),
         }
         if not _is_made_of(path, made_of):
             exact = choice.exact

@@ -28,7 +28,9 @@ from bench.provenance import package_versions, plugin_sources
 from bench.recipe import load_recipe
 from bench.scoring.comparison import Comparison, Region, pixel_metrics
 from bench.scoring.metrics import METRICS
-from bench.suite import DatasetChoice, MethodChoice
+from bench.suite import DatasetChoice, DetectorChoice, MethodChoice
+from bench.suite_boxes import BoxPlace
+from datamodules.sources.synthetic import SyntheticSource
 from lightning_modules.base import Colorizer
 
 METHOD = """
@@ -300,6 +302,34 @@ def test_recipes_train_plugins_by_default_or_say_how(install: Install) -> None:
     assert changed.stage("blank").learning_rate == 0.5
     with pytest.raises(UsageError, match="Give a recipe of your own"):
         load_recipe("paper").stage("blank")
+
+
+DATASET = """
+from datamodules.photo_data import PhotoDataModule
+
+class Ours(PhotoDataModule):
+    pass
+"""
+
+
+def test_a_training_and_its_boxes_hang_on_the_plugin_of_their_photos(install: Install, tmp_path: Path) -> None:
+    site = install("[colorbench.datasets]\nours = brought_photos:Ours\n", brought_photos=DATASET)
+    tree = {"class_path": "brought_photos.Ours"}
+    options = TrainingOptions(Path("out"), tree, load_recipe("small"))
+    before, (choice,) = identity("zhang-eccv16", options), (DetectorChoice(id="annotations"),)
+    made: list[int] = []
+    place = BoxPlace(
+        tmp_path / "boxes", "ours", tree, SyntheticSource(count=1, size=64), "d", (choice,), None, tmp_path
+    )
+    for addition in ("", "", "# other annotations\n"):
+        (site / "brought_photos.py").write_text(DATASET + addition)
+        _, path = place.exact(choice)
+        made.append(path.stat().st_mtime_ns)
+    assert made[0] == made[1] < made[2]
+    after = identity("zhang-eccv16", options)
+    assert {key for key, value in after.items() if value != before[key]} == {"data_plugin"}
+    own = TrainingOptions(Path("out"), catalog.data_tree("synthetic"), load_recipe("small"))
+    assert identity("zhang-eccv16", own)["data_plugin"] is None
 
 
 DETECTOR = """
