@@ -131,8 +131,8 @@ class Evaluator(pl.Callback):
         self.fail(unusable, "error-nonfinite", reason)
         kept = sound.nonzero().flatten().tolist()
         if kept:
-            given = batch.gray.light if light is None else light
-            self._write_scored(lab_to_rgb8(given[kept], chroma[kept]), batch, kept)
+            light = batch.gray.light if light is None else light
+            self._write_scored(lab_to_rgb8(light[kept], chroma[kept]), batch, kept)
 
     def fail(self, keys: Iterable[str], status: Status | str, reason: str) -> None:
         """Write an error row for each picture that has none; the reason loses paths and all but its first line."""
