@@ -25,6 +25,7 @@ MACS = (
     "GMACs: 10⁹ multiply-adds of the networks for a picture of 256 x 256 with as many boxes as the detector may give."
 )
 PUBLISHED = "Published figures stand below, without rank: pictures and scores were made otherwise there."
+ANY_DETECTOR = "They are shown whatever detector is chosen."
 OTHERWISE = "†: as its source computes it, otherwise than we do; CF: colourfulness, ΔCF: its distance to the truth's."
 ONLY_PUBLISHED = "Nothing was measured here; published figures have no rank."
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
@@ -118,7 +119,9 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
     lines += _cost_captions(board) if costs else []
-    return [*lines, PUBLISHED, *other] if board.sources else lines
+    if not board.sources:
+        return lines
+    return [*lines, PUBLISHED, *([ANY_DETECTOR] if board.detectors else []), *other]
 
 
 def tell_detectors(board: Board) -> list[str]:

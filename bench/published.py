@@ -3,6 +3,7 @@
 A figure that a paper computes otherwise than we do, or does not say how, stands in a column of its own, not in ours.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -84,17 +85,21 @@ def published_datasets() -> set[str]:
 def with_published(
     boards: Sequence[Board], levels: Collection[Level], sort: str, datasets: Collection[str] = ()
 ) -> list[Board]:
-    """Return boards with published figures below their entries, then those of datasets without a run.
+    """Return boards with published figures below their entries.
+
+    Where papers say nothing of any dataset that was measured, boards of those follow that they do speak of.
 
     Args:
         boards: of what was measured.
         levels: that are shown.
         sort: the metric that ranks.
-        datasets: that are shown; all where empty.
+        datasets: that are shown, with or without a run; those with one where empty.
     """
+    there = published_datasets()
+    wanted = {*datasets} or {board.dataset for board in boards} & there or there
     found: dict[tuple[str, Level], list[Entry]] = {}
     for method, reported in figures():
-        if reported.level in levels and (not datasets or reported.dataset in datasets):
+        if reported.level in levels and reported.dataset in wanted:
             found.setdefault((reported.dataset, reported.level), []).append(_entry(method, reported))
     measured = {(board.dataset, board.level) for board in boards}
     alone = [Board(*key[:1], PROTOCOL, key[1], sort, (), ()) for key in sorted(found.keys() - measured)]
@@ -116,9 +121,14 @@ def _entry(method: str, reported: Reported) -> Entry:
     )
 
 
+def _natural(text: str) -> list[str | int]:
+    """Return what sorts names as people count: `2 hints` before `10 hints`."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", text))]
+
+
 def _joined(board: Board, published: Sequence[Entry]) -> Board:
     """Return a board with published entries below its own, those of one source together."""
-    ordered = sorted(published, key=lambda entry: (entry.source, entry.method))
+    ordered = sorted(published, key=lambda entry: (entry.source, _natural(entry.method)))
     present = {metric.id for metric in board.metrics} | {name for entry in published for name in entry.scores}
     metrics = tuple(metric for name, metric in (*METRICS.items(), *AS_PUBLISHED.items()) if name in present)
     return replace(board, metrics=metrics, entries=(*board.entries, *ordered), published=True)

@@ -75,7 +75,7 @@ def verify(
 
 
 def leaderboard(
-    folders: Annotated[list[Path], typer.Argument(help="Output folders of runs.")],
+    folders: Annotated[list[Path], typer.Argument(help="Output folders of runs, or folders of results.")],
     format: Annotated[Format | None, typer.Option("--format", help="That of --out's suffix if left out.")] = None,
     level: Annotated[Level | None, typer.Option(help="Whole pictures or instances; both where left out.")] = None,
     sort: Annotated[str | None, typer.Option(help="The metric that ranks; psnr if left out.")] = None,
@@ -86,7 +86,12 @@ def leaderboard(
     ] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Show this one alone; may be repeated.")] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Add what papers say, with source, below and without rank.")
+        bool,
+        typer.Option(
+            "--published",
+            help="Add what papers say, with source, below and without rank, whatever --detector is: of the measured "
+            "datasets, or of all where papers have none of these.",
+        ),
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")] = None,
 ) -> None:
@@ -168,8 +173,10 @@ def report(
     if figures is not None:
         from bench.figures.folder import parse_wanted, write_figures
 
-        names = write_figures(folder, figures, parse_wanted(metric or (), pair or (), show or ()))
-        typer.echo(f"{figures}: {len(names)} plots as PNG and SVG, with captions in figures.md and figures.csv")
+        written = write_figures(folder, figures, parse_wanted(metric or (), pair or (), show or ()))
+        typer.echo(f"{figures}: {len(written.names)} plots as PNG and SVG, with captions in figures.md and figures.csv")
+        for line in written.missing:
+            errors.print(visible_lines(line), markup=False, soft_wrap=True)
     elif metric or pair or show:
         raise UsageError("--metric, --pair and --show say what the plots are of: give --figures FOLDER, too")
     typer.echo(str(write_report(folder, out, pictures)))

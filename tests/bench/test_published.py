@@ -87,10 +87,31 @@ def test_published_lines_stand_below_and_change_nothing(out: Path) -> None:
         assert {entry.method for entry in below} > {"instcolor-fusion", "larsson-eccv16", "zhang-siggraph17"}
         assert {(entry.rank, entry.tie_group) for entry in below} == {(None, None)}
         assert {cell.rank for entry in below for cell in entry.scores.values()} == {None}
-    (alone,) = [b for b in boards if (b.dataset, b.level) == ("imagenet-val50k", "image")]
-    assert alone.protocol == "as published"
+    assert {board.dataset for board in boards} == {COCO}
     assert not any(board.published for board in plain)
     assert "| published, unverified \\[1\\] |" in render([out], "md", published=True)
+
+
+def test_where_papers_are_silent_on_what_was_measured_all_they_say_follows(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": {"psnr": 11.0, "ssim": 0.1}})
+    boards = read_boards([tmp_path], published=True)
+    assert [board.dataset for board in boards[:2]] == ["samples", "samples"]
+    (alone,) = [b for b in boards if (b.dataset, b.level) == ("imagenet-val50k", "image")]
+    assert alone.protocol == "as published"
+
+
+def test_a_choice_of_detectors_is_said_to_leave_published_lines(out: Path) -> None:
+    sentence = "They are shown whatever detector is chosen."
+    assert sentence in render([out], "md", published=True, shown=Shown(detectors=("none",)))
+    assert sentence not in render([out], "md", published=True)
+
+
+def test_variants_follow_each_other_as_people_count(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": {"psnr": 11.0, "ssim": 0.1}}, dataset="imagenet-1000-siggraph17")
+    (board,) = [b for b in read_boards([tmp_path], published=True, levels=["image"]) if b.published]
+    hints = [match[1] for entry in board.entries if (match := re.search(r"(\d+) hints", entry.method))]
+    assert hints == sorted(hints, key=int)
+    assert {"2", "10"} <= {*hints}
 
 
 @pytest.mark.parametrize("form", FORMS)
