@@ -13,6 +13,7 @@ from bench.board_text import sheet_of
 from bench.errors import CommandError, MissingError
 from bench.files import atomic_write
 from bench.formats import FORMATS, Tables, print_tables
+from bench.missing_plugins import note_missing_metrics
 from bench.observations import Observations, read_observations
 from bench.ranking import DEFAULT_SORT, LEVELS, columns_of, rank_records, to_lines
 from bench.record import RunRecord
@@ -29,6 +30,11 @@ def record_paths(out: Path) -> list[Path]:
     return sorted(out.glob("runs/*/*/record.json"))
 
 
+def published_paths(results: Path) -> list[Path]:
+    """Return where the records lie that a folder of results holds, or that of a study; their rows are not there."""
+    return sorted((results / "records").glob("**/*.json"))
+
+
 def read_record(path: Path) -> RunRecord:
     """Read one record.
 
@@ -42,9 +48,14 @@ def read_record(path: Path) -> RunRecord:
         raise CommandError(f"{path} is no record ({reason}); run the suite again to write it anew") from error
 
 
-def read_runs(folders: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
-    """Read the records of all finished runs in output folders, each with its own folder; the same run counts once."""
-    runs = [(path.parent, read_record(path)) for folder in folders for path in record_paths(folder)]
+def read_runs(folders: Sequence[Path], *, results: bool = False) -> list[tuple[Path, RunRecord]]:
+    """Read the records of all finished runs in output folders, each with its own folder; the same run counts once.
+
+    With `results`, folders may be those of published records, too.
+    """
+    paths = (record_paths(folder) or (published_paths(folder) if results else []) for folder in folders)
+    runs = [(path.parent, read_record(path)) for found in paths for path in found]
+    note_missing_metrics(record for _, record in runs)
     return list({run_key(record): (folder, record) for folder, record in runs}.values())
 
 
@@ -77,7 +88,7 @@ def read_boards(
     """Read records and rank them.
 
     Args:
-        folders: output folders of runs.
+        folders: output folders of runs, or folders of published records.
         levels: which of `LEVELS` are wanted.
         sort: the metric that ranks; `DEFAULT_SORT` where None, and then nothing has a rank if no run has it.
         shown: which of the runs are shown, and ranked among themselves.
@@ -89,25 +100,33 @@ def read_boards(
     """
     from bench.published import published_datasets, with_published
 
-    runs = shown.of(finished_runs(folders), published_datasets() if published else ())
+    runs = shown.of(finished_runs(folders, results=True), published_datasets() if published else ())
     boards = rank_runs(runs, sort=sort or DEFAULT_SORT, levels=levels)
     if boards or not published:
         boards = [replace(board, detectors=shown.detectors) for board in check_measured(boards, folders, sort)]
     return with_published(boards, levels, sort or DEFAULT_SORT, shown.datasets) if published else boards
 
 
-def finished_runs(folders: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
-    """Read the records of output folders, each with its own folder.
+def finished_runs(folders: Sequence[Path], *, results: bool = False) -> list[tuple[Path, RunRecord]]:
+    """Read the records of output folders, each with its own folder; with `results`, published ones, too.
 
     Raises:
         MissingError: There is no finished run.
     """
-    runs = read_runs(folders)
+    runs = read_runs(folders, results=results)
     if not runs:
-        raise MissingError(
-            f"no finished run in {_names(folders)}: give the --out folder of `colorbench run`; see its status"
-        )
+        raise MissingError(_nothing_in(folders, results=results))
     return runs
+
+
+def _nothing_in(folders: Sequence[Path], *, results: bool) -> str:
+    """Return that there is no finished run, and where else to look."""
+    if not results and any(map(published_paths, folders)):
+        return f"{_names(folders)} holds records without their rows: give the --out folder of `colorbench run`"
+    studies = [path.parent for folder in folders for path in sorted(folder.glob("studies/*/records"))]
+    if results and studies:
+        return f"{_names(folders)} holds no record but those of studies: give {_names(studies)}"
+    return f"no finished run in {_names(folders)}: give the --out folder of `colorbench run`; see its status"
 
 
 def check_measured(boards: list[Board], folders: Sequence[Path], sort: str | None) -> list[Board]:

@@ -12,7 +12,7 @@ from typing import Any
 from bench.errors import CommandError, UsageError
 from bench.files import atomic_write, path_below
 from bench.findings import Finding, shown
-from bench.leaderboard import format_boards, read_record, record_paths
+from bench.leaderboard import format_boards, published_paths, read_record, record_paths
 from bench.provenance import ROOT
 from bench.ranking import rank_records
 from bench.record import RunRecord
@@ -89,8 +89,7 @@ def read_published(results: Path) -> dict[str, RunRecord]:
     Raises:
         CommandError: One cannot be read.
     """
-    paths = sorted((results / "records").glob("**/*.json"))
-    return {path.relative_to(results).as_posix(): read_record(path) for path in paths}
+    return {path.relative_to(results).as_posix(): read_record(path) for path in published_paths(results)}
 
 
 def _read_runs(out: Path) -> dict[str, RunRecord]:

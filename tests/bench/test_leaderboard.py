@@ -18,6 +18,7 @@ from bench.errors import CommandError, MissingError
 from bench.formats import FORMATS
 from bench.leaderboard import (
     HTML,
+    finished_runs,
     format_boards,
     format_of,
     print_leaderboards,
@@ -307,6 +308,20 @@ def test_without_a_run_the_reader_is_told_what_to_give(tmp_path: Path) -> None:
         read_boards([tmp_path])
     write_leaderboards(tmp_path)
     assert "No run is finished yet" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_published_records_are_ranked_and_studies_pointed_at(tmp_path: Path, finish_run: Finish) -> None:
+    for seed in range(2):
+        record = finish_run(tmp_path / "out", scores(20 + seed), seed=seed)
+        place = tmp_path / "results/studies/small" / record.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(record.to_json())
+    study = tmp_path / "results/studies/small"
+    assert [entry.seeds for entry in read_boards([study], levels=["image"])[0].entries] == [2]
+    with pytest.raises(MissingError, match=rf"holds no record but those of studies: give {study}$"):
+        read_boards([tmp_path / "results"])
+    with pytest.raises(MissingError, match="holds records without their rows"):
+        finished_runs([study])
 
 
 def test_a_lopsided_interval_shows_both_its_ends(tmp_path: Path, finish_run: Finish) -> None:
