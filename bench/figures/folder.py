@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +11,7 @@ from bench.board import RunKey, run_key
 from bench.breakdown import LEVEL_OF
 from bench.breakdown_board import BreakdownBoard, break_down_board
 from bench.compare import MethodComparison
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.failure_modes import error_curves
 from bench.figures.box_errors import draw_box_errors
 from bench.figures.costs import draw_gmacs, draw_speed
@@ -52,6 +52,14 @@ class Wanted:
     pictures: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Hold the names of the plots in a folder, each there in all of `FORMATS`, and why others could not be drawn."""
+
+    names: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
 def parse_wanted(metrics: Iterable[str], pairs: Iterable[str], pictures: Iterable[str]) -> Wanted:
     """Return what is to be drawn, pairs given as `A,B`.
 
@@ -80,22 +88,20 @@ def write_pair(compared: MethodComparison, path: Path) -> None:
         atomic_write(path, to_bytes(draw_pair(compared).figure, form))
 
 
-def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
+def write_figures(out: Path, folder: Path, wanted: Wanted) -> Written:
     """Draw the runs of an output folder, and write `figures.md` and `figures.csv`, which say what each plot shows.
-
-    Returns:
-        Names of the plots, without suffix; each is there in all of `FORMATS`.
 
     Raises:
         UsageError: A method or picture that is named is not there, or a name stands for several methods.
-        MissingError: There is no finished run, none has a metric that is named, or a run has no tables.
+        MissingError: There is no finished run, or none has a metric that is named.
     """
     runs = finished_runs([out])
     subjects = read_subjects(runs, wanted.metrics)
     check_names(subjects, wanted.pairs)
     pictures = _choose_pictures(subjects, wanted.pictures)
     folders = {run_key(record): folder for folder, record in runs}
-    parts = [_read_parts(subject, folders) for subject in subjects]
+    missing: dict[str, None] = {}
+    parts = [_read_parts(subject, folders, missing) for subject in subjects]
     lines: dict[str, Plot] = {}
     with styled():
         for plot in itertools.chain(_plots(subjects, parts, wanted.pairs, pictures), _box_errors(runs, subjects)):
@@ -105,8 +111,8 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> list[str]:
             plot.figure.clear()
             lines[name] = plot
     atomic_write(folder / "figures.csv", index_csv(lines))
-    atomic_write(folder / "figures.md", index_markdown(lines))
-    return list(lines)
+    atomic_write(folder / "figures.md", index_markdown(lines, missing))
+    return Written(tuple(lines), tuple(missing))
 
 
 def _plots(
@@ -136,16 +142,18 @@ def _box_errors(runs: Sequence[Run], subjects: Sequence[Subject]) -> Iterator[Pl
     yield from filter(None, (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in metrics))
 
 
-def _read_parts(subject: Subject, folders: Mapping[RunKey, Path]) -> list[BreakdownBoard]:
-    """Read the breakdowns of a subject before anything is drawn.
-
-    Raises:
-        MissingError: A run has none that can be read.
-    """
-    if subject.metric.of_set:
-        return []
-    fitting = [by for by, level in LEVEL_OF.items() if level == subject.board.level]
-    return [break_down_board(subject.board, by, folders) for by in fitting]
+def _read_parts(
+    subject: Subject, folders: Mapping[RunKey, Path], missing: MutableMapping[str, None]
+) -> list[BreakdownBoard]:
+    """Read the breakdowns of a subject before anything is drawn; what cannot be read goes into `missing`, said once."""
+    fitting = [by for by, level in LEVEL_OF.items() if level == subject.board.level and not subject.metric.of_set]
+    found = []
+    for by in fitting:
+        try:
+            found.append(break_down_board(subject.board, by, folders))
+        except MissingError as error:
+            missing[f"no plots of categories, sizes and numbers of instances: {error}"] = None
+    return found
 
 
 def _choose_pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> list[tuple[Subject, list[str]]]:
@@ -167,8 +175,8 @@ def _check_kept(wanted: Sequence[str], kept: Sequence[str]) -> None:
     for key in wanted:
         if not kept:
             raise UsageError(
-                "there are no pictures of the best methods that --show could show: give the same `colorbench run` command "
-                "again with --save-images"
+                "there are no pictures of the best methods that --show could show: give the same `colorbench run` "
+                "command again with --save-images"
             )
         if key not in kept:
             near = get_close_matches(key, kept, n=1, cutoff=0.0)
@@ -194,12 +202,13 @@ def _line(name: str, plot: Plot) -> list[Cell]:
     return [name, plot.kind[0], *place, plot.methods, plot.n, plot.caption]
 
 
-def index_markdown(plots: Mapping[str, Plot]) -> str:
-    """Return a page with all plots, each above its caption."""
-    return HEAD.format(dpi=DPI) + "".join(
+def index_markdown(plots: Mapping[str, Plot], missing: Iterable[str] = ()) -> str:
+    """Return a page with all plots, each above its caption, and what could not be drawn."""
+    shown = "".join(
         f"\n## {_plain(name)}\n\n![{_plain(name)}]({name}.png)\n\n{_plain(plot.caption)}\n"
         for name, plot in plots.items()
     )
+    return HEAD.format(dpi=DPI) + "".join(f"\nMissing: {_plain(line)}.\n" for line in missing) + shown
 
 
 def _plain(text: str) -> str:

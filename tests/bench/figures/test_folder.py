@@ -14,7 +14,7 @@ from bench.errors import MissingError, UsageError
 from bench.figures import folder
 from bench.figures.distributions import draw_cumulative, draw_distribution
 from bench.figures.dots import draw_scores
-from bench.figures.folder import Wanted, parse_wanted, write_figures
+from bench.figures.folder import Wanted, Written, parse_wanted, write_figures
 from bench.figures.pairs import best_pair
 from bench.figures.style import COLUMN, DPI
 from bench.figures.subjects import Plot, Subject, read_subjects
@@ -37,7 +37,7 @@ def scores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def plots_of(out: Path, keys: Sequence[str]) -> list[Plot]:
     subjects = read_subjects(read_runs([out]), ("psnr",))
     folders = {run_key(record): place for place, record in read_runs([out])}
-    parts = [folder._read_parts(subject, folders) for subject in subjects]
+    parts = [folder._read_parts(subject, folders, {}) for subject in subjects]
     return [*folder._plots(subjects, parts, (), [(subjects[0], keys)])]
 
 
@@ -64,9 +64,9 @@ def test_a_folder_of_plots_has_an_index_and_the_right_sizes(
     lines_of: Callable[[Path], list[dict[str, str]]],
     texts: Callable[[bytes], list[str]],
 ) -> None:
-    names = write_figures(finished, tmp_path / "plots", Wanted(metrics=("psnr",)))
+    names = write_figures(finished, tmp_path / "plots", Wanted(metrics=("psnr",))).names
     lines = lines_of(tmp_path / "plots/figures.csv")
-    assert [line["file"] for line in lines] == names
+    assert tuple(line["file"] for line in lines) == names
     assert {(line["kind"], line["level"], line["n"]) for line in lines} == {
         ("scores", "image", "7"),
         ("scores", "instance", "7"),
@@ -86,7 +86,7 @@ def test_a_folder_of_plots_has_an_index_and_the_right_sizes(
 
 def test_runs_without_scores_give_an_empty_index(finish_run: Callable[..., RunRecord], tmp_path: Path) -> None:
     finish_run(tmp_path / "run", {"a": "error-decode"})
-    assert write_figures(tmp_path / "run", tmp_path / "plots", Wanted()) == []
+    assert write_figures(tmp_path / "run", tmp_path / "plots", Wanted()) == Written((), ())
     assert (tmp_path / "plots/figures.md").read_text(encoding="utf-8").startswith("# Figures")
 
 
@@ -131,11 +131,17 @@ def test_a_metric_that_was_not_measured_is_missing(finished: Path) -> None:
         read_subjects(read_runs([finished]), ("fid",))
 
 
-def test_nothing_is_written_where_a_breakdown_is_gone(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("scores_alone")
+def test_only_the_parts_are_left_out_where_a_breakdown_is_gone(
+    colorbench: Callable[..., tuple[int, str, str]], finished: Path, subject_of: Callable[..., Subject]
+) -> None:
     next(finished.glob("runs/*/zhang*/breakdown.csv")).unlink()
-    with pytest.raises(MissingError, match=r"has no breakdown\.csv"):
-        write_figures(finished, tmp_path / "plots", Wanted(metrics=("psnr",)))
-    assert not (tmp_path / "plots").exists()
+    status, _, err = colorbench("report", finished, "--figures", finished / "plots", "--metric", "psnr")
+    assert status == 0
+    assert (err.count("has no breakdown.csv"), err.count("`colorbench run`")) == (1, 1)
+    assert "Missing: no plots of categories" in (finished / "plots/figures.md").read_text(encoding="utf-8")
+    folders = {run_key(record): place for place, record in read_runs([finished])}
+    assert folder._read_parts(subject_of(finished), folders, {}) == []
 
 
 @pytest.mark.usefixtures("scores_alone")
