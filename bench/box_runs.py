@@ -71,9 +71,11 @@ class BoxRuns:
 
 
 def box_runs(board: Board, runs: Mapping[RunKey, Run]) -> list[BoxRuns]:
-    """Return the whole, trained entries of a board, also those without rank because their boxes were perturbed."""
+    """Return the whole, trained entries of a board without hints, also those whose boxes were perturbed."""
     measured = [
-        entry for entry in board.entries if entry.reported is None and not entry.partial and not entry.untrained
+        entry
+        for entry in board.entries
+        if entry.reported is None and not entry.partial and not entry.untrained and not entry.hints
     ]
     return [BoxRuns(entry, tuple(runs[key] for key in entry.runs)) for entry in measured]
 

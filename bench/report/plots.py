@@ -77,6 +77,7 @@ def _plot_set(boards: Sequence[Board], runs: Runs, curves: Sequence[ErrorCurves]
         "dataset": visible(entries[0].runs[0].dataset),
         "methods": [run_label(entry.method, entry.detector) for entry in entries],
         "notes": [", ".join(entry.notes) for entry in entries],
+        "apart": [bool(entry.conditions) for entry in entries],
         "pictures": [visible(name) for name in pictures],
         "levels": levels,
         "groups": groups,

@@ -400,6 +400,9 @@ def test_curves_of_detector_errors_can_be_hidden(opened: "Callable[..., Page]", 
         path.write_text(record.model_copy(update=changes).to_json())
     finish(tmp_path, "samples", "gray", 1.0, partial=False)
     page = opened(write_report(tmp_path), "phone")
+    off = page.locator('#plot-legend .chip[aria-pressed="false"]').all_inner_texts()
+    assert len(off) == 2, "perturbed boxes are no rivals"
+    assert all("drop" in text for text in off)
     sheet = page.locator("#plot-errors")
     assert sheet.locator("h4").all_inner_texts() == ["Boxes left out"]
     assert (sheet.locator(".facet .curve").count(), sheet.locator(".facet .mark").count()) == (1, 3)

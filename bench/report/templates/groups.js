@@ -115,7 +115,7 @@ const groups = (() => {
     const across = room.clientWidth > 720 && shown.length > 1 ? 2 : 1;
     const width = Math.floor((room.clientWidth - 24 * (across - 1)) / across);
     room.replaceChildren(...shown.map((curves) =>
-      html("div", { class: "facet" }, html("h4", {}, FACETS[curves.error]), drawError(view, curves, numberOf, width),
+      html("div", { class: "facet", style: `width: ${width}px` }, html("h4", {}, FACETS[curves.error]), drawError(view, curves, numberOf, width),
         ...(curves.note ? [html("p", { class: "caption" }, curves.note)] : []))));
     if (!shown.length) room.append(html("p", {}, "The changes are not known: no run with the boxes as they were, or no table of single pictures, is there. The means stand below."));
     tableBelow(sheet, () => [

@@ -35,7 +35,7 @@
     return sheet;
   };
 
-  const articles = () => new Map([...document.querySelectorAll("article[data-key]")].map((article) => [JSON.stringify([article.dataset.dataset, article.dataset.key]), article]));
+  const articles = () => new Map([...document.querySelectorAll("article[data-key]")].map((article) => [JSON.stringify([article.dataset.set, article.dataset.key]), article]));
   let shownArticles = null;
 
   const viewOf = () => {
@@ -48,7 +48,7 @@
       const values = level.scores[metric.id]?.[place] ?? [];
       return { label, place, number: labels.indexOf(label), values, sorted: Float64Array.from(values.filter((value) => value !== null)).sort() };
     });
-    const articleOf = (each) => (shownArticles ??= articles()).get(JSON.stringify([set.dataset, set.pictures[level.pictures[each]]]));
+    const articleOf = (each) => (shownArticles ??= articles()).get(JSON.stringify([set.title, set.pictures[level.pictures[each]]]));
     return {
       set, level, metric, unit, units, format, truth: level.truths[metric.id] ?? null, groups: set.groups, articleOf,
       all: series.filter(({ sorted }) => sorted.length),
@@ -56,12 +56,12 @@
       axis: `${metric.name}${metric.unit ? ` [${metric.unit}]` : ""} ${metric.arrow}`,
       errors: set.errors.filter((curves) => curves.level === choice.level.value && curves.metric === metric.id),
       nameOf: (each) => set.pictures[level.pictures[each]] + (level.instances ? `, instance ${level.instances[each]}` : ""),
-      goTo: (each) => goTo(set.dataset, set.pictures[level.pictures[each]]),
+      goTo: (each) => goTo(set.title, set.pictures[level.pictures[each]]),
     };
   };
 
   // The gallery listens, and opens where the picture is.
-  const goTo = (dataset, key) => document.dispatchEvent(new CustomEvent("show-picture", { detail: { dataset, key }, cancelable: true }));
+  const goTo = (set, key) => document.dispatchEvent(new CustomEvent("show-picture", { detail: { set, key }, cancelable: true }));
 
   const redraw = () => {
     const view = viewOf();
@@ -187,8 +187,14 @@
 
   const partsOf = (view) => Object.keys(PARTS).filter((name) => view.groups[name]?.names.length > 1 && view.groups[name].scores[view.metric.id]);
 
+  // What is shown at first: runs with hints or with boxes made worse are no rivals of the others.
+  const firstOf = (set) => {
+    const rivals = set.methods.filter((_, place) => !set.apart[place]);
+    return (rivals.length ? rivals : set.methods).slice(0, FIRST);
+  };
+
   const start = () => {
-    const first = new Set(data.sets.flatMap((set) => set.methods.slice(0, FIRST)));
+    const first = new Set(data.sets.flatMap(firstOf));
     labels.filter((label) => !first.has(label)).forEach((label) => hidden.add(label));
     setOptions(choice.set, data.sets.map((set, place) => [String(place), set.title]));
     const sizes = data.sets.map((set) => set.pictures.length);
