@@ -7,7 +7,8 @@ rows is named by the tables, and what a record says otherwise because of it is f
 run `config.yaml` again. Knows no torch, unless data are read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench.errors import CommandError, MissingError, UsageError
 from bench.files import path_below
 from bench.findings import NOTHING, File, Finding
 from bench.leaderboard import leaderboard_files, read_record, record_paths
+from bench.missing_plugins import require_metrics
 from bench.plan import Places
 from bench.record import RunRecord
 from bench.run_checks import Run, check_contents, check_identity, check_rows
@@ -39,7 +41,7 @@ def verify(out: Path, data_root: Path | None = None) -> tuple[int, list[Finding]
         these hold.
 
     Raises:
-        MissingError: There is no run, or data are not there.
+        MissingError: There is no run, data are not there, or a metric's plug-in is not installed.
     """
     findings: list[Finding] = []
     try:
@@ -51,9 +53,17 @@ def verify(out: Path, data_root: Path | None = None) -> tuple[int, list[Finding]
     folders = list(dict.fromkeys([*planned, *found]))
     if not folders:
         raise MissingError(f"no run in {out}: give the --out folder of `colorbench run`")
+    require_metrics(_read_records(out, folders))
     for folder in folders:
         findings += _check_run(out, folder, planned.get(folder), data_root)
     return len(folders), findings or list(_check_leaderboards(out))
+
+
+def _read_records(out: Path, folders: Sequence[str]) -> Iterator[RunRecord]:
+    """Yield the records that can be read; the others are found later."""
+    for folder in folders:
+        with suppress(CommandError):
+            yield read_record(path_below(out, folder) / "record.json")
 
 
 def _check_run(out: Path, folder: str, planned: PlannedRun | None, data_root: Path | None) -> Iterator[Finding]:

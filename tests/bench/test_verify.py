@@ -79,6 +79,25 @@ def change_record(out: Path, change: Callable[[dict[str, Any]], object], folder:
     path.write_text(json.dumps(record))
 
 
+def bring_a_metric(out: Path) -> None:
+    """Write a record as a run with a metric of a plug-in would, which is not installed now."""
+    change_record(out, lambda record: record["image"].update(rev_err=record["image"]["psnr"]))
+    change_record(out, lambda record: record["digests"].update(plugins="0" * 64))
+    change_record(out, lambda record: record["versions"].update(met="1.0"))
+
+
+def test_a_metric_whose_plugin_is_not_installed_is_named_with_the_way_to_get_it(
+    out: Path, colorbench: Callable[..., tuple[int, str, str]]
+) -> None:
+    bring_a_metric(out)
+    said = "metric rev_err comes from met 1.0, which is not installed: pip install met==1.0"
+    status, _, told = colorbench("verify", out)
+    assert (status, said in " ".join(told.split())) == (3, True)
+    status, table, told = colorbench("leaderboard", out)
+    assert (status, " ".join(told.split()).count(said)) == (0, 1)
+    assert "PSNR" in table
+
+
 def test_a_run_that_nobody_touched_holds(finished: Path, tmp_path: Path) -> None:
     assert verify(finished) == (1, [])
     assert verify(finished, tmp_path) == (1, []), "with its data"
