@@ -54,7 +54,7 @@ def to_json(tables: Tables) -> str:
 
 def to_latex(tables: Tables) -> str:
     """Return one floating table each, to be pasted into a paper."""
-    return latex.to_latex(tables.title, [full for full, *_ in tables.sheets])
+    return latex.to_latex(tables.title, tables.sheets)
 
 
 def to_text(tables: Tables) -> str:

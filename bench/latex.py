@@ -6,8 +6,10 @@ worth more than a letter.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 
+from bench.board_text import MISSING
 from bench.sheet import TEXT_COLUMNS, Sheet, SheetCell, SheetLine, tell_places
 from bench.terminal import visible
 
@@ -35,6 +37,13 @@ COMMANDS = {
 UNSETTABLE = frozenset("\N{SOFT HYPHEN}ĦħĸĿŀŉŦŧ")
 """Among the letters up to Ž those that T1 fonts lack, and a hyphen that nobody sees."""
 LAST_LETTER = "\N{LATIN SMALL LETTER Z WITH CARON}"
+COLUMN_WIDTH, TEXT_WIDTH = 237.0, 496.0
+"""Of the narrower two-column styles, in points. Source: the author kit of CVPR."""
+TYPE, SMALL_TYPE, GAP = 8.0, 7.0, 6.0
+"""Of `\\footnotesize`, in which tables are set, of `\\scriptsize`, and of what lies between columns, in points."""
+NARROW = frozenset(" .,:;'!|/()[]-fijlrt")
+DROPPED = ("seeds", "n", "detector")
+"""Columns that say nothing where all lines say the same."""
 LIGATURE = re.compile(r"(?<=([-',]))(?=\1)")
 """Between two signs that a font would draw as one."""
 
@@ -60,8 +69,12 @@ def _set(sign: str) -> str:
     return sign if settable and sign not in UNSETTABLE else f"U+{ord(sign):04X}"
 
 
-def to_latex(title: str, sheets: Sequence[Sheet]) -> str:
-    """Return one floating table a sheet, to be pasted into a paper; `title` is that of all."""
+def to_latex(title: str, versions: Sequence[Sequence[Sheet]]) -> str:
+    """Return one floating table each, to be pasted into a paper; `title` is that of all.
+
+    Of the versions of a table, the narrowest last, the first is taken that a page of two columns is wide enough for.
+    """
+    sheets = [_fitting([_without_sameness(sheet) for sheet in each]) for each in versions]
     labels: list[str] = []
     for sheet in sheets:
         slug = re.sub(r"[^a-z0-9]+", "-", sheet.title.lower()).strip("-")
@@ -72,13 +85,51 @@ def to_latex(title: str, sheets: Sequence[Sheet]) -> str:
     return f"% {escape_latex(title)}\n{PREAMBLE}\n" + "".join(tables or ["% No run is finished yet.\n"])
 
 
+def _fitting(sheets: Sequence[Sheet]) -> Sheet:
+    return next((sheet for sheet in sheets if _width(sheet) <= TEXT_WIDTH), sheets[-1])
+
+
+def _width(sheet: Sheet) -> float:
+    """Return about how wide a table is, in points."""
+    columns = zip(*([SheetCell(name) for name in sheet.headings], *(line.cells for line in sheet.lines)), strict=True)
+    widths = [max(max(TYPE * _ems(cell.text), SMALL_TYPE * _ems(cell.spread)) for cell in column) for column in columns]
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _ems(text: str) -> float:
+    """Return about how wide a text is, in heights of its type."""
+    return sum(0.32 if sign in NARROW else 0.72 if sign.isupper() or sign in "mw%—" else 0.5 for sign in text)
+
+
+def _without_sameness(sheet: Sheet) -> Sheet:
+    """Return a table without the columns in which all lines say the same; a sentence says it instead."""
+    if sheet.best_of == "line":
+        return sheet
+    said = {name: {line.cells[place].text for line in sheet.lines} for place, name in enumerate(sheet.headings)}
+    same = {name: words.pop() for name in DROPPED if len(words := said.get(name, set()) - {MISSING}) == 1}
+    if same.get("detector", "none") != "none":
+        del same["detector"]
+    kept = [place for place, name in enumerate(sheet.headings) if name not in same]
+    told = [f"{name} = {words}" for name, words in same.items() if name != "detector"]
+    return replace(
+        sheet,
+        headings=[sheet.headings[place] for place in kept],
+        lines=[replace(line, cells=[line.cells[place] for place in kept]) for line in sheet.lines],
+        captions=[*sheet.captions, *([f"Throughout: {', '.join(told)}."] if told else [])],
+    )
+
+
 def _table(sheet: Sheet, label: str) -> str:
-    """Return a table no wider than a line, its interval below each score, lines without rank below a rule."""
+    """Return a table, over both columns of a page where one is too narrow, and never wider than it may be.
+
+    The interval stands below each score, lines without rank below a rule, and notes in the type of the table.
+    """
+    place = "table" if _width(sheet) <= COLUMN_WIDTH else "table*"
     columns = "".join("l" if name in TEXT_COLUMNS else "r" for name in sheet.headings)
     blocks = [list(lines) for _, lines in groupby(sheet.lines, lambda line: line.dim)]
     lines = [
-        r"\begin{table}[htbp]",
-        r"\centering\setlength{\tabcolsep}{4pt}",
+        rf"\begin{{{place}}}[tp]",
+        rf"\centering\footnotesize\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
         rf"\caption{{{escape_latex(sheet.title)}}}",
         rf"\label{{{label}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -89,7 +140,7 @@ def _table(sheet: Sheet, label: str) -> str:
         r"\bottomrule",
         r"\end{tabular}}",
         *_notes(sheet),
-        r"\end{table}",
+        rf"\end{{{place}}}",
     ]
     return "\n" + "\n".join(lines) + "\n"
 
@@ -120,5 +171,5 @@ def _cell(cell: SheetCell) -> str:
 def _notes(sheet: Sheet) -> list[str]:
     """Return the sentences below a table, and each footnote, as paragraphs as wide as the line."""
     sentences = " ".join([*tell_places(sheet, "Bold", "underlined"), *sheet.captions])
-    box = r"\par\smallskip\parbox{\linewidth}{\footnotesize\raggedright %s}"
+    box = r"\par\smallskip\parbox{\linewidth}{\raggedright %s}"
     return [box % escape_latex(text) for text in (sentences, *sheet.footnotes) if text]

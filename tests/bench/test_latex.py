@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.breakdown_board import render_breakdowns
 from bench.catalog import HERE
-from bench.latex import escape_latex, to_latex
+from bench.latex import COLUMN_WIDTH, TEXT_WIDTH, escape_latex, to_latex
 from bench.leaderboard import format_boards, render
 from bench.ranking import rank_records
 from bench.record import RunRecord
@@ -81,7 +81,7 @@ def test_no_two_signs_are_drawn_as_one() -> None:
 def test_places_are_marked_and_unranked_lines_stand_below_a_rule() -> None:
     cells = [SheetCell("30.00", "[29.00, 31.00]", 1)], [SheetCell("20.00", "", 2)], [SheetCell("90.00")]
     lines = [SheetLine(line, dim=index == 2) for index, line in enumerate(cells)]
-    text = to_latex("Leaderboard", [Sheet("a_b", ["PSNR [dB] ↑"], lines, ["n: images."], "column")] * 2)
+    text = to_latex("Leaderboard", [[Sheet("a_b", ["PSNR [dB] ↑"], lines, ["n: images."], "column")]] * 2)
     rows = text.split(r"\begin{tabular}{@{}r@{}}")[1].splitlines()[1:]
     assert rows[:10] == [
         r"\toprule",
@@ -114,12 +114,37 @@ def test_each_dataset_and_level_has_its_table(tmp_path: Path, finish_run: Finish
     )
 
 
-def compiled(body: str, folder: Path) -> Path:
+def board(*headings: str, **said: str) -> Sheet:
+    cells = {"rank": "1", "method": "gray", "detector": "none", "seeds": "2", "n": "122"} | said
+    lines = [SheetLine([SheetCell(cells.get(name, f"0.{number}")) for name in headings]) for number in (7, 8)]
+    return Sheet("board", headings, lines, [], "column")
+
+
+def test_columns_in_which_all_lines_say_the_same_become_a_sentence() -> None:
+    text = to_latex("Leaderboard", [[board("rank", "method", "detector", "seeds", "n", "PSNR")]])
+    assert r"rank & method & PSNR \\" in text
+    assert "1 & gray & 0.7" in text
+    assert "Throughout: seeds = 2, n = 122." in text
+    text = to_latex("Leaderboard", [[board("method", "detector", "PSNR", detector="yolo")]])
+    assert r"method & detector & PSNR \\" in text
+    assert "Throughout" not in text
+
+
+def test_a_wide_table_goes_over_both_columns_or_takes_its_narrower_version() -> None:
+    narrow, wide = board("method", "PSNR"), board("method", *(f"a long heading {number}" for number in range(5)))
+    too_wide = board("method", *(f"a long heading {number}" for number in range(20)))
+    assert r"\begin{table}[tp]" in to_latex("", [[narrow]])
+    assert r"\begin{table*}[tp]" in to_latex("", [[wide, narrow]])
+    assert to_latex("", [[too_wide, wide, narrow]]) == to_latex("", [[wide]])
+    assert to_latex("", [[too_wide, too_wide]]) == to_latex("", [[too_wide]])
+
+
+def compiled(body: str, folder: Path, options: str = "") -> Path:
     """Set a document with pdfLaTeX and return it; fails with its log where there was an error or a line stuck out."""
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex on the path: install the distribution's texlive-latex-recommended")
     packages = "\\usepackage[T1]{fontenc}\\usepackage{booktabs}\\usepackage{graphicx}"
-    document = f"\\documentclass{{article}}{packages}\\begin{{document}}\n{body}\\end{{document}}\n"
+    document = f"\\documentclass{options}{{article}}{packages}\\begin{{document}}\n{body}\\end{{document}}\n"
     (folder / "tables.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "tables.tex"]
     result = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
@@ -133,6 +158,17 @@ def compiled(body: str, folder: Path) -> Path:
 def test_the_small_study_compiles(tmp_path: Path) -> None:
     boards = rank(STUDY, read_records(STUDY))
     assert compiled(format_boards(boards, "latex"), tmp_path).stat().st_size > 10_000
+
+
+@pytest.mark.latex
+def test_tables_over_both_columns_fit_a_page_unshrunk(tmp_path: Path) -> None:
+    boards = rank(STUDY, read_records(STUDY))
+    body = re.sub(r"\\resizebox.*%", r"\\sbox0{%", format_boards(boards, "latex"))
+    assert body.count(r"\begin{table*}") == len(boards)
+    compiled(body.replace(r"\end{tabular}}", r"\end{tabular}}\typeout{WIDTH \the\wd0}"), tmp_path, "[twocolumn]")
+    widths = re.findall(r"WIDTH ([\d.]+)pt", (tmp_path / "tables.log").read_text())
+    assert len(widths) == len(boards)
+    assert all(COLUMN_WIDTH < float(width) <= TEXT_WIDTH for width in widths), widths
 
 
 @pytest.mark.latex
