@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.board import Board
 from bench.box_errors import Perturbation
@@ -19,7 +20,7 @@ def scores(psnr: float) -> dict[str, dict[str, float]]:
     return {f"photo{index}": {"psnr": psnr + index, "ssim": psnr / 100} for index in range(8)}
 
 
-def perturbed(record: RunRecord, **errors: float) -> RunRecord:
+def perturbed(record: RunRecord, **errors: Any) -> RunRecord:
     return record.model_copy(update={"perturbation": Perturbation(detector="annotations", boxes="b", **errors)})
 
 
