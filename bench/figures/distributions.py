@@ -1,7 +1,7 @@
 """How the scores of single pictures are spread: boxes, and the share of pictures at least as good as each score."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -94,10 +94,11 @@ def _reading(subject: Subject) -> str:
 def _draw_share(axes: "Axes", values: Floats, falling: bool, method: Method | None = None) -> object:
     """Draw the share in per cent of sorted values from or up to each of them; grey without a method."""
     kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(np.intp))
+    where: Literal["pre", "post"] = "pre" if falling else "post"
     if falling:
-        points, where = (values[[*kept, -1]], [*(len(values) - kept) * 100 / len(values), 0.0]), "pre"
+        points = values[[*kept, -1]], [*(len(values) - kept) * 100 / len(values), 0.0]
     else:
-        points, where = (values[[0, *kept]], [0.0, *(kept + 1) * 100 / len(values)]), "post"
+        points = values[[0, *kept]], [0.0, *(kept + 1) * 100 / len(values)]
     if method is None:
         (line,) = axes.step(*points, where=where, color="0.8", linewidth=0.6)
         return line
