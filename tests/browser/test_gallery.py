@@ -312,6 +312,23 @@ def test_each_side_of_the_divider_shows_its_version(report: Path, opened: Opener
     assert rows[-1] == "dog20.29—"
 
 
+def test_names_of_versions_are_broken_between_words_alone(report: Path, opened: Opener) -> None:
+    page = opened(report)
+    compare(page, "p04", 2)
+    heads = page.locator("#lightbox-scores thead th")
+    heads.first.evaluate("head => { head.textContent = 'instcolor-fusion-masked-' + 'very-'.repeat(9) + 'long'; }")
+    lines = """head => {
+      const range = document.createRange();
+      range.selectNodeContents(head);
+      return range.getClientRects().length;
+    }"""
+    for width in (WIDE["width"], PHONE["width"]):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert heads.last.text_content() == "truth"
+        assert heads.last.evaluate(lines) == 1
+        assert heads.first.evaluate(lines) > 1
+
+
 def test_boxes_are_shown_in_grid_and_comparison(report: Path, opened: Opener) -> None:
     page = opened(report)
     assert not page.locator(".frame svg").first.is_visible()
