@@ -187,13 +187,30 @@ def test_tables_sort_by_keyboard(finished: Path, opened: "Callable[..., Page]") 
     table = "#leaderboards table >> nth=0"
     head = page.locator(table).locator("th", has_text="PSNR")
     head.locator("button").focus()
-    for key, sort in (("Enter", "ascending"), ("Space", "descending")):
+    for key, sort in (("Enter", "descending"), ("Space", "ascending")):
         page.keyboard.press(key)
         assert head.get_attribute("aria-sort") == sort
-        cells = page.locator(table).locator("tbody td[data-column=psnr]").all()
+        cells = page.locator(table).locator("tbody tr:not(.unranked) td[data-column=psnr]").all()
         values = [float(cell.get_attribute("data-value") or "nan") for cell in cells]
         assert values == sorted(values, reverse=sort == "descending")
     assert page.locator(table).locator("th[aria-sort]").count() == 1
+    page.locator(table).locator("th", has_text="RMSE").locator("button").click()
+    assert page.locator(table).locator("th[aria-sort=ascending]").count() == 1, "the lowest error first"
+
+
+def test_rows_without_rank_stay_below_however_a_table_is_sorted(opened: "Callable[..., Page]", tmp_path: Path) -> None:
+    for number, shift in ((2, 1.0), (10, 2.0), (1, 3.0)):
+        finish(tmp_path, "samples", f"{number} steps", shift, partial=False)
+    finish(tmp_path, "samples", "limited", 9.0, partial=True)
+    page = opened(write_report(tmp_path))
+    table = page.locator("#leaderboards table").first
+    table.locator("th", has_text="PSNR").locator("button").click()
+    rows = table.locator("tbody tr th")
+    names = [name.split("\n")[0] for name in rows.all_inner_texts()]
+    assert (sorted(names[:3]), names[3]) == (["1 steps", "10 steps", "2 steps"], "limited")
+    assert "partial" in rows.last.inner_text()
+    table.locator("thead th", has_text="method").locator("button").click()
+    assert [name.split("\n")[0] for name in rows.all_inner_texts()] == ["1 steps", "2 steps", "10 steps", "limited"]
 
 
 def test_tables_filter_by_keyboard(finished: Path, opened: "Callable[..., Page]") -> None:

@@ -2,23 +2,27 @@
 {
   const FEWEST_ROWS = 4; // fewer need no filter
 
-  // Sorting: by the button in the head of a column; what is missing stays below.
+  // Sorting: by the button in the head of a column, the best first where a column says which end that is. What is
+  // missing stays below, and so do rows without rank: measured ones below the ranked, published figures below these.
   const valueIn = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
 
   const compare = (left, right, up) => {
     if (left === "" || right === "") return (left === "") - (right === "");
-    const order = isNaN(left) || isNaN(right) ? left.localeCompare(right) : left - right;
+    const order = isNaN(left) || isNaN(right) ? left.localeCompare(right, "en", { numeric: true }) : left - right;
     return up ? order : -order;
   };
+
+  const blockOf = (row) => row.matches(".published") ? 2 : row.matches(".unranked") ? 1 : 0;
 
   const makeSortable = (table) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-      const up = head.getAttribute("aria-sort") !== "ascending";
+      const sorted = head.getAttribute("aria-sort");
+      const up = sorted ? sorted !== "ascending" : head.dataset.first !== "descending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       const rows = [...table.tBodies[0].rows];
-      rows.sort((a, b) => compare(valueIn(a, column), valueIn(b, column), up));
+      rows.sort((a, b) => blockOf(a) - blockOf(b) || compare(valueIn(a, column), valueIn(b, column), up));
       table.tBodies[0].append(...rows);
     }));
   };
