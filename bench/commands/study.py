@@ -1,13 +1,16 @@
 """The command that asks people: makes the page of a study, and reads its answers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.options import AsJson, print_json
 from bench.errors import MissingError, UsageError
 from bench.perception.protocols import PROTOCOLS, UNLIMITED, Layout, ProtocolId, parse_exposure
+
+if TYPE_CHECKING:
+    from bench.perception.key import Key
 
 STUDY_FOLDER = "study"
 
@@ -26,7 +29,9 @@ def study(
     exposure: Annotated[str | None, typer.Option(help="Seconds a picture is seen, or unlimited.")] = None,
     layout: Annotated[Layout | None, typer.Option(help="Both pictures at once, or one after the other.")] = None,
     practice: Annotated[int | None, typer.Option(min=0, help="Trials with feedback before the others.")] = None,
-    checks: Annotated[int | None, typer.Option(min=0, help="Attention checks; one in ten trials if left out.")] = None,
+    checks: Annotated[
+        int | None, typer.Option(min=0, help="Attention checks; one in ten trials, and eight at least, if left out.")
+    ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="The most that are shown, drawn by the seed.")] = 50,
     seed: Annotated[
         int, typer.Option(min=0, help="Draws pictures and, with the salt in key.json, orders and sides.")
@@ -61,16 +66,29 @@ def study(
     if as_json:
         print_json(key.model_dump(mode="json", exclude={"trials"}))
         return
+    typer.echo(_told(folder, where, key))
+
+
+def _told(folder: Path, where: Path, key: "Key") -> str:
+    """Return what the researcher should know of a page that was made."""
+    from bench.perception.attention import LEAST_CHECKS, chance, needed
+
     shown = UNLIMITED if key.exposure is None else f"{key.exposure:g} s"
-    size = sum(path.stat().st_size for path in (where / "page").rglob("*.png"))
-    typer.echo(
+    size = sum(path.stat().st_size for path in (where / "page").rglob("*.png")) / key.participants
+    lines = [
         f"{where / 'page'}: {key.protocol}, {len(key.methods)} methods, {key.pictures} pictures, "
         f"{key.trials_per_session} trials with {key.checks} more as attention checks for each of {key.participants} "
-        f"participants, exposure {shown}, {size / key.participants / 1e6:.1f} MB for each\n"
+        f"participants, exposure {shown}, {size / 1e6:.1f} MB for each",
         f"Give each participant one of the {key.participants} folders in {where / 'page'}, and a number of their own; "
-        f"{where / 'key.json'} tells what is shown, and {where / 'README.txt'} how far blindness goes.\n"
-        f"Then: colorbench study {folder} --out {where} --answers FILE..."
-    )
+        f"{where / 'key.json'} tells what is shown, and {where / 'README.txt'} how far blindness goes.",
+        f"Then: colorbench study {folder} --out {where} --answers FILE...",
+    ]
+    if key.checks < LEAST_CHECKS:
+        passes = chance(needed(key.checks), key.checks)
+        lines.insert(
+            1, f"Somebody who clicks at random passes the checks in {100 * passes:.0f} % of the cases: give more."
+        )
+    return "\n".join(lines)
 
 
 def _layout(wanted: Layout | None, customary: Layout, *, timed: bool) -> Layout:

@@ -7,14 +7,13 @@ from statistics import median
 
 from bench.errors import CommandError
 from bench.perception.answers import Answer
+from bench.perception.attention import LEAST_CHECKS, needed
 from bench.perception.key import Key
 from bench.perception.protocols import REAL, SIDES, ProtocolId
 from bench.perception.shares import Share, Vote, estimate_share, even_p
 from bench.perception.stimuli import TRUTH
 from bench.perception.strengths import Choice, Strength, fit_strengths
 
-PASS = 0.75
-"""Share of the attention checks that a participant must get right to be counted."""
 MOST_OFF = 0.1
 """Seconds by which an exposure may differ from the planned one."""
 
@@ -25,12 +24,18 @@ class Participant:
 
     name: str
     session: int
+    planned: int
     answered: int
     checks_right: int
     checks: int
     response: float
     first_share: float
     reason: str
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether too few checks were answered to tell anything."""
+        return bool(self.reason) and self.checks < LEAST_CHECKS and self.answered < self.planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Results:
     Attributes:
         counted: answers behind all shares: without checks, excluded participants and trials left out.
         left_out: trials whose pictures were not seen as planned.
+        hidden: those of them during which the page was out of sight.
         rates: by method, and for `real-fake` of the truth first: how often its picture was taken for real, or
             preferred to another one.
         pairs: for `preference`, of any two methods.
@@ -73,6 +79,7 @@ class Results:
     participants: tuple[Participant, ...]
     counted: tuple[Answer, ...]
     left_out: int
+    hidden: int
     rates: tuple[tuple[str, Share], ...]
     pairs: tuple[Pair, ...]
     strengths: tuple[Strength, ...]
@@ -87,8 +94,9 @@ class Results:
 def analyse(key: Key, answers: Sequence[Answer]) -> Results:
     """Count the answers of a study.
 
-    A participant who got less than three quarters of the attention checks right is excluded. Where pictures are seen
-    for a set time, a trial is left out that was off by more than 0.1 s, or begun again after a reload.
+    A participant is excluded who may have clicked at random as far as the attention checks tell, or who stopped before
+    five of them. A trial is left out during which the page was out of sight; where pictures are seen for a set time,
+    also one that was off by more than 0.1 s, or begun again after a reload.
 
     Raises:
         CommandError: Nothing is left.
@@ -108,6 +116,7 @@ def analyse(key: Key, answers: Sequence[Answer]) -> Results:
         participants=participants,
         counted=counted,
         left_out=len(tests) - len(counted),
+        hidden=sum(one.hidden for one in tests),
         rates=tuple(_rates(key, counted)),
         pairs=tuple(_pairs(key, counted)) if preference else (),
         strengths=tuple(strengths),
@@ -126,9 +135,9 @@ def is_right(answer: Answer) -> bool:
 
 
 def seen_as_planned(key: Key, answer: Answer) -> bool:
-    """Return whether pictures with a set time were seen once, and for that time."""
-    if key.exposure is None:
-        return True
+    """Return whether the page was in sight, and pictures with a set time were seen once and for that time."""
+    if key.exposure is None or answer.hidden:
+        return not answer.hidden
     return answer.showings == 1 and all(abs(each - key.exposure) <= MOST_OFF for each in answer.exposures)
 
 
@@ -140,13 +149,14 @@ def chosen_of(answer: Answer) -> str:
 def _participant(key: Key, own: Sequence[Answer]) -> Participant:
     checks = [is_right(one) for one in own if one.trial.kind == "check"]
     reason = ""
-    if key.checks and not checks:
-        reason = "no attention check answered"
-    elif checks and sum(checks) < PASS * len(checks):
+    if len(checks) < min(key.checks, LEAST_CHECKS):
+        reason = f"stopped after {len(checks)} of {key.checks} attention checks"
+    elif sum(checks) < needed(len(checks)):
         reason = f"{sum(checks)} of {len(checks)} attention checks right"
     return Participant(
         name=own[0].participant,
         session=own[0].session,
+        planned=key.trials_per_session + key.checks,
         answered=len(own),
         checks_right=sum(checks),
         checks=len(checks),

@@ -22,6 +22,7 @@ def to_document(results: Results) -> dict[str, Any]:
         "exposure": key.exposure,
         "answers": len(results.counted),
         "left_out": results.left_out,
+        "hidden": results.hidden,
         "checks": _share(results.checks),
         "first_answer": {"answer": key.asked.answers[0], **_share(results.first), "p_value": results.first_p},
         "response": results.response,
@@ -99,5 +100,4 @@ def _answer_line(answer: Answer) -> dict[str, Cell]:
         "chosen": chosen_of(answer) if len(answer.trial.shown) > 1 else None,
         "response": answer.response,
         "exposure": answer.exposures[0] if answer.exposures else None,
-        "hidden": int(answer.hidden),
     }

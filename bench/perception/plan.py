@@ -1,7 +1,7 @@
 """Plan a study: its pictures, conditions, practice and attention checks, and the trials of every participant."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,6 +16,8 @@ TRIALS = 40
 PARTICIPANTS = 40
 PICTURES = 50
 CHECK_SHARE = 0.1
+FEWEST_CHECKS = 8
+"""Of a study whose author says nothing: fewer are passed too often by somebody who clicks at random."""
 HELD_OUT_SHARE = 5
 
 Condition = tuple[str, ...]
@@ -28,7 +30,7 @@ class Settings:
     Attributes:
         exposure: seconds that a picture is seen; None until the answer.
         trials: of a session that are counted; None for 40, or all there are.
-        checks: attention checks of a session; None for one in ten trials, as Zhang et al. have.
+        checks: attention checks of a session; None for one in ten trials, as Zhang et al. have, and eight at least.
         pictures: the most that are shown; more are drawn by the seed.
     """
 
@@ -85,10 +87,11 @@ def plan_trials(settings: Settings, gathered: Gathered, secret: Secret) -> Plan:
     namer = Namer(secret)
     dealt = deal(len(conditions), len(tested), counted, settings.participants, secret.generator("order", *tested))
     trials = list(_practice(settings, conditions, spare, secret, namer))
+    pools = _check_pools(settings, spare, trials)
     for number, session in enumerate(dealt, 1):
         places = scatter(counted, checks, secret.generator("checks", number))
         main = [namer("test", number, tested[each.picture], _turned(conditions, each)) for each in session]
-        for place, check in zip(places, _checks(settings, number, checks, spare, secret, namer), strict=True):
+        for place, check in zip(places, _checks(checks, number, pools, secret, namer), strict=True):
             main.insert(place, check)
         trials += main
     return Plan(tuple(trials), counted, checks, len(tested))
@@ -113,9 +116,16 @@ def split_pictures(settings: Settings, keys: Sequence[str]) -> tuple[list[str], 
     """Return the pictures for practice and checks, and those for counted trials, in an order drawn by the seed."""
     generator = generator_of(settings.seed, "pictures")
     drawn = [keys[place] for place in generator.permutation(len(keys))[: settings.pictures]]
-    wanted = max(settings.practice, settings.checks if settings.checks is not None else TRIALS // 10)
+    wanted = max(settings.practice, wanted_checks(settings, settings.trials or TRIALS))
     spare = min(wanted, len(drawn) // HELD_OUT_SHARE)
     return drawn[:spare] or drawn, drawn[spare:]
+
+
+def wanted_checks(settings: Settings, counted: int) -> int:
+    """Return how many attention checks go with so many counted trials."""
+    if settings.checks is not None:
+        return settings.checks
+    return min(counted, max(FEWEST_CHECKS, round(counted * CHECK_SHARE)))
 
 
 def count_trials(settings: Settings, different: int) -> tuple[int, int]:
@@ -130,7 +140,7 @@ def count_trials(settings: Settings, different: int) -> tuple[int, int]:
             f"--trials {counted} would show one participant something twice: there are {different} different trials of "
             "these methods and pictures; give fewer trials, or more pictures"
         )
-    checks = max(1, round(counted * CHECK_SHARE)) if settings.checks is None else settings.checks
+    checks = wanted_checks(settings, counted)
     if checks > counted:
         raise UsageError(f"{checks} attention checks among {counted} trials are too many: give fewer --checks")
     return counted, checks
@@ -161,13 +171,34 @@ def _practice(
 
 
 def _checks(
-    settings: Settings, session: int, count: int, spare: Sequence[str], secret: Secret, namer: Namer
+    count: int, session: int, pools: Mapping[Condition, Sequence[str]], secret: Secret, namer: Namer
 ) -> Iterator[Trial]:
-    """Yield trials that everybody answers right who looks: wrong colours, beside the truth or alone."""
-    generator = secret.generator("check sides", session)
-    turns = generator.permutation(count) % 2
-    images = [spare[place] for place in generator.permutation(len(spare))]
-    for number, turn in enumerate(turns.tolist()):
-        pair = (WRONG, TRUTH) if turn else (TRUTH, WRONG)
-        shown = pair if PROTOCOLS[settings.protocol].paired else (WRONG,)
-        yield namer("check", session, images[number % len(images)], shown)
+    """Yield trials that everybody answers right who looks; what is shown alternates, in an order drawn for the session.
+
+    Args:
+        count: of the checks.
+        session: from 1.
+        pools: pictures by what is shown of them.
+        secret: of the order.
+        namer: of the trials.
+    """
+    kinds = list(pools)
+    generator = secret.generator("check order", session)
+    order = (generator.permutation(count) + generator.integers(len(kinds))) % len(kinds)
+    drawn = {kind: secret.generator("check pictures", session).permutation(pools[kind]).tolist() for kind in kinds}
+    for number, place in enumerate(order.tolist()):
+        kind = kinds[place]
+        yield namer("check", session, drawn[kind][number % len(drawn[kind])], kind)
+
+
+def _check_pools(
+    settings: Settings, spare: Sequence[str], practice: Sequence[Trial]
+) -> Mapping[Condition, Sequence[str]]:
+    """Return what checks show: wrong colours left and right of the truth; alone, or a photograph that practice showed.
+
+    Either answer is right as often as the other, so that nobody passes who always gives one.
+    """
+    if PROTOCOLS[settings.protocol].paired:
+        return {(TRUTH, WRONG): spare, (WRONG, TRUTH): spare}
+    revealed = [trial.image for trial in practice if trial.shown == (TRUTH,)]
+    return {(WRONG,): spare, (TRUTH,): revealed or spare}

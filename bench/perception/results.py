@@ -1,5 +1,6 @@
 """What people read of a study that was answered, on the terminal and as Markdown."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.perception.analysis import MOST_OFF, PASS, Results
+from bench.perception.analysis import MOST_OFF, Participant, Results
+from bench.perception.attention import LEAST_CHECKS, MOST_CHANCE, PASS
 from bench.perception.protocols import UNLIMITED, ProtocolId
 from bench.perception.shares import Share
 from bench.sheet import escape_markdown
@@ -48,25 +50,53 @@ class Section:
 def facts(results: Results) -> list[str]:
     """Return what holds for the study as a whole, one sentence an item."""
     key, exposure = results.key, results.exposure
-    excluded = [one for one in results.participants if one.reason]
     planned = UNLIMITED if key.exposure is None else f"{key.exposure:g} s"
-    unfinished = sum(one.answered < key.trials_per_session + key.checks for one in results.participants)
     lines = [
         f"Study {key.study}: {key.protocol} on {key.dataset}, {key.pictures} pictures, exposure {planned}.",
-        f"{len(results.participants)} participants, {len(excluded)} excluded for less than {100 * PASS:.0f} % of the "
-        f"attention checks right, {unfinished} not to the end; {len(results.counted)} answers are counted.",
+        participation(results.participants),
+        sessions(results),
+        f"{len(results.counted)} answers are counted, {results.left_out} left out: {_left_out(results)}.",
         f"Attention checks right: {percent(results.checks)} of {results.checks.total}.",
         f"Exposure: median {exposure.median:.3f} s, from {exposure.shortest:.3f} to {exposure.longest:.3f} s. "
         f"Response: median {results.response:.2f} s.",
     ]
-    if key.exposure is not None:
-        lines[-1] += f" {results.left_out} trials left out: off by more than {MOST_OFF:g} s, or begun again."
     if key.asked.paired:
         even = "" if results.first_p is None else f" (p = {results.first_p:.2g} that sides are even)"
         lines.append(f"Left was chosen in {percent(results.first)} of the trials{even}.")
     else:
         lines.append(f'"Real" was {percent(results.first)} of the answers.')
     return lines
+
+
+def participation(participants: Sequence[Participant]) -> str:
+    """Return how many took part, how many are not counted and why, and how many did not reach the end."""
+    excluded = [one for one in participants if one.reason]
+    stopped = sum(one.stopped for one in excluded)
+    unfinished = sum(one.answered < one.planned for one in participants)
+    return (
+        f"{len(participants)} participants, {len(excluded)} excluded: {len(excluded) - stopped} for the attention "
+        f"checks, of which {100 * PASS:.0f} % must be right, and so many that clicks at random get there in "
+        f"{100 * MOST_CHANCE:.0f} % of the cases at most; {stopped} for stopping before {LEAST_CHECKS} of them; "
+        f"{unfinished} not to the end."
+    )
+
+
+def sessions(results: Results) -> str:
+    """Return how evenly the sessions were taken, because the balance of pictures and sides hangs on that."""
+    taken = Counter(one.session for one in results.participants if not one.reason)
+    once = sum(count == 1 for count in taken.values())
+    nobody = results.key.participants - len(taken)
+    return (
+        f"Of {results.key.participants} sessions, {once} are counted of one participant, {len(taken) - once} of "
+        f"several, {nobody} of nobody."
+    )
+
+
+def _left_out(results: Results) -> str:
+    hidden = f"{results.hidden} with the page out of sight"
+    if results.key.exposure is None:
+        return hidden
+    return f"{hidden}, the others off by more than {MOST_OFF:g} s or begun again"
 
 
 def sections(results: Results) -> list[Section]:

@@ -37,6 +37,8 @@ class Simulated:
         self.real = Counter[str]()
 
     def __call__(self, trial: Trial) -> str:
+        if trial.kind == "check":
+            return trial.right_answer or ""
         if len(trial.shown) == 1:
             real = bool(self.generator.random() < 1 / (1 + np.exp(-SKILL[trial.shown[0]])))
             self.shown[trial.shown[0]] += 1
@@ -102,20 +104,59 @@ def test_who_looks_away_is_excluded_and_counted(gathered: Gathered, answer: Writ
     assert [one.reason for one in found.participants] == ["", "", "2 of 4 attention checks right"]
     assert {each.participant for each in found.counted} == {"1", "2"}
     assert (found.checks.count, found.checks.total) == (10, 12)
-    assert "3 participants, 1 excluded" in facts(found)[1]
+    assert "3 participants, 1 excluded: 1 for the attention checks" in facts(found)[1]
 
 
-def test_three_quarters_of_the_checks_are_enough(gathered: Gathered, answer: Write) -> None:
-    key = study(gathered, ProtocolId.preference, checks=4, trials=10)
-    one_wrong = next(trial.id for trial in key.sessions[1] if trial.kind == "check")
+@pytest.mark.parametrize(("wrong", "counted"), [(2, True), (3, False)])
+def test_ten_of_twelve_checks_are_enough(gathered: Gathered, answer: Write, wrong: int, counted: bool) -> None:
+    key = study(gathered, ProtocolId.preference, checks=12, trials=14)
+    missed = [trial.id for trial in key.sessions[1] if trial.kind == "check"][:wrong]
 
     def choose(trial: Trial) -> str:
         right = trial.right_answer or "left"
-        return {"left": "right", "right": "left"}[right] if trial.id == one_wrong else right
+        return {"left": "right", "right": "left"}[right] if trial.id in missed else right
 
-    found = analyse(key, read_answers(key, [answer(key, "1", 1, choose)]))
-    assert found.participants[0].checks_right == 3
-    assert found.participants[0].reason == ""
+    paths = [answer(key, "1", 1, choose), answer(key, "2", 2, Simulated(0))]
+    first = analyse(key, read_answers(key, paths)).participants[0]
+    assert (first.checks_right, not first.reason) == (12 - wrong, counted)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "always"),
+    [*((ProtocolId.real_fake, each) for each in ("real", "fake")), (ProtocolId.which_real, "left")],
+)
+def test_one_answer_to_everything_is_not_counted(
+    gathered: Gathered, answer: Write, protocol: ProtocolId, always: str
+) -> None:
+    key = study(gathered, protocol, checks=None, exposure=None)
+    paths = [answer(key, "1", 1, lambda trial: always), answer(key, "2", 2, lambda trial: trial.right_answer or always)]
+    found = analyse(key, read_answers(key, paths))
+    assert [one.reason for one in found.participants] == ["4 of 8 attention checks right", ""]
+
+
+def test_who_stops_before_checks_can_tell_is_not_counted(gathered: Gathered, answer: Write) -> None:
+    key = study(gathered, ProtocolId.preference, checks=8)
+    early = answer(key, "1", 1, lambda trial: trial.right_answer or "left")
+    kinds = [trial.kind for trial in key.sessions[1]]
+    fourth = [place for place, kind in enumerate(kinds) if kind == "check"][3]
+    early.write_text("".join(early.read_text().splitlines(keepends=True)[: fourth + 2]))
+    found = analyse(key, read_answers(key, [early, answer(key, "2", 2, Simulated(0))]))
+    assert [one.reason for one in found.participants] == ["stopped after 4 of 8 attention checks", ""]
+    assert "1 excluded: 0 for the attention checks" in facts(found)[1]
+    assert "1 for stopping before 5 of them; 1 not to the end" in facts(found)[1]
+
+
+def test_trials_with_the_page_out_of_sight_are_left_out(gathered: Gathered, answer: Write) -> None:
+    key = study(gathered, ProtocolId.preference)
+    paths = [
+        answer(key, "1", 1, Simulated(0)),
+        answer(key, "2", 2, Simulated(1), hidden=1),
+        answer(key, "3", 2, Simulated(2)),
+    ]
+    found = analyse(key, read_answers(key, paths))
+    assert (len(found.counted), found.left_out, found.hidden) == (18, 9, 9)
+    assert "9 left out: 9 with the page out of sight" in facts(found)[3]
+    assert "Of 8 sessions, 1 are counted of one participant, 1 of several, 6 of nobody" in facts(found)[2]
 
 
 @pytest.mark.parametrize("cells", [{"exposure_ms": "1100.4"}, {"exposure_ms": "880.0"}, {"showings": 2}])

@@ -17,7 +17,7 @@ import pytest
 from bench.errors import MissingError, UsageError
 from bench.perception.key import Key, read_key
 from bench.perception.page import make_key, render, write_study
-from bench.perception.plan import Settings
+from bench.perception.plan import Settings, split_pictures
 from bench.perception.protocols import PROTOCOLS, Layout, ProtocolId, parse_exposure
 from bench.perception.stimuli import TRUTH, WRONG, Gathered, gather, spoil_colours
 from bench.record import RunRecord
@@ -116,7 +116,7 @@ def test_text_of_others_is_shown_and_never_run(gathered: Gathered, small: Settin
 
 @PROTOCOL_IDS
 def test_conditions_are_those_of_the_protocol(protocol: ProtocolId, gathered: Gathered) -> None:
-    key = make_key(Settings(protocol=protocol, practice=4, checks=1, participants=6), gathered, "salt")
+    key = make_key(Settings(protocol=protocol, practice=4, checks=2, participants=6), gathered, "salt")
     tests = Counter(frozenset(trial.shown) for trial in key.trials if trial.kind == "test")
     gray, sepia, vivid = key.methods
     wanted = {
@@ -126,8 +126,10 @@ def test_conditions_are_those_of_the_protocol(protocol: ProtocolId, gathered: Ga
     }[protocol]
     assert set(tests) == set(map(frozenset, wanted))
     assert max(tests.values()) - min(tests.values()) <= 1
-    checks = [set(trial.shown) for trial in key.trials if trial.kind == "check"]
-    assert checks == [{WRONG, TRUTH} if PROTOCOLS[protocol].paired else {WRONG}] * 6
+    for session in key.sessions.values():
+        checks = {trial.shown for trial in session if trial.kind == "check"}
+        paired = PROTOCOLS[protocol].paired
+        assert checks == ({(WRONG, TRUTH), (TRUTH, WRONG)} if paired else {(WRONG,), (TRUTH,)})
     answers = Counter(trial.right_answer for trial in key.trials if trial.kind == "practice")
     assert set(answers.values()) == {2}
 
@@ -137,6 +139,29 @@ def test_what_practice_reveals_is_not_asked(gathered: Gathered) -> None:
     revealed = {trial.image for trial in key.trials if trial.kind == "practice"}
     assert len(revealed) == 1, "a fifth of eight pictures"
     assert revealed.isdisjoint(trial.image for trial in key.trials if trial.kind == "test")
+
+
+def test_real_checks_are_pictures_that_practice_showed_as_real(gathered: Gathered) -> None:
+    many = replace(gathered, keys=tuple(f"photo {number}" for number in range(100)))
+    key = make_key(Settings(protocol=ProtocolId.real_fake, practice=10, pictures=100), many, "salt")
+    real = {
+        kind: {trial.image for trial in key.trials if trial.kind == kind and trial.shown == (TRUTH,)}
+        for kind in ("practice", "check", "test")
+    }
+    assert real["check"] <= real["practice"]
+    assert real["check"].isdisjoint(real["test"])
+
+
+@pytest.mark.parametrize(("trials", "checks", "spare"), [(30, None, 8), (150, None, 15), (None, None, 8), (30, 12, 12)])
+def test_every_check_of_a_session_has_a_picture_of_its_own(
+    gathered: Gathered, trials: int | None, checks: int | None, spare: int
+) -> None:
+    settings = Settings(trials=trials, checks=checks, pictures=100, participants=2)
+    kept, tested = split_pictures(settings, [f"photo {number}" for number in range(100)])
+    assert (len(kept), len(tested)) == (spare, 100 - spare)
+    key = make_key(settings, replace(gathered, keys=tuple(f"photo {number}" for number in range(100))), "salt")
+    shown = [trial.image for trial in key.sessions[1] if trial.kind == "check"]
+    assert len(set(shown)) == len(shown) == spare
 
 
 def test_wrong_colours_keep_the_light() -> None:
