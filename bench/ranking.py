@@ -38,9 +38,9 @@ def rank_records(
     Runs of one method and detector with different seeds are one entry with the mean over them, unless their settings,
     their networks' sizes or their precision differ. Partial and untrained runs are entries of their own, below the
     others and without rank; so are runs with hints, which saw true colours, and with boxes that were made worse on
-    purpose. So are, by each metric, those whose mean is over fewer pictures than others': the ones that
-    failed may be the hard ones. What no method could score harms none. Runs on other pictures, or under a protocol of
-    other content, never share a board, even if they share a name: then `#` and the digest's first digits follow it.
+    purpose. So are, by each metric, those whose mean is over fewer pictures than others': the ones that failed may be
+    the hard ones. What no method could score harms none. Runs on other pictures, or under a protocol of other content,
+    never share a board, even if they share a name: then `#` and the digest's first digits follow it.
 
     Args:
         records: of finished runs.
