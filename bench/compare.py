@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.board import LEVEL_WORDS, run_key
 from bench.catalog import known
 from bench.errors import CommandError, MissingError, UsageError
-from bench.leaderboard import finished_runs
+from bench.leaderboard import finished_runs, runs_of_dataset
 from bench.observations import Observations, Paired, mean_over_seeds, pair, read_observations, score_of
 from bench.ranking import DEFAULT_SORT, exact_name, name_groups
 from bench.record import RunRecord
@@ -121,7 +121,7 @@ def compare_methods(
     """
     if METRICS[metric].of_set:
         raise UsageError(f"{metric} is a score of a whole set, which no picture has: give --metric another one")
-    runs = _of_dataset(finished_runs([folder]), dataset)
+    runs = runs_of_dataset(finished_runs([folder]), dataset)
     first, second = _find(runs, a), _find(runs, b)
     _check_comparable(first, second)
     scores = [_observations(side, level, metric) for side in (first, second)]
@@ -146,15 +146,6 @@ def compare_sides(a: Side, b: Side, scores: Sequence[Observations], *, metric: s
         images=_image_differences(paired, common, both),
         missing=(int(alone[0]), int(alone[1])),
     )
-
-
-def _of_dataset(runs: Sequence[Run], dataset: str | None) -> list[Run]:
-    """Return the runs on one dataset, the only one where None is named."""
-    names = sorted({record.dataset for _, record in runs})
-    if dataset is None and len(names) > 1:
-        raise UsageError(f"there are runs on {', '.join(names)}: say which with --dataset")
-    chosen = names[0] if dataset is None else known("dataset of these runs", dataset, names)
-    return [(folder, record) for folder, record in runs if record.dataset == chosen]
 
 
 def _find(runs: Sequence[Run], name: str) -> Side:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from bench.board import Board, RunKey, run_key
 from bench.board_text import sheet_of
-from bench.errors import CommandError, MissingError
+from bench.catalog import known
+from bench.errors import CommandError, MissingError, UsageError
 from bench.files import atomic_write
 from bench.formats import FORMATS, Tables, print_tables
 from bench.missing_plugins import note_missing_metrics
@@ -117,6 +118,19 @@ def finished_runs(folders: Sequence[Path], *, results: bool = False) -> list[tup
     if not runs:
         raise MissingError(_nothing_in(folders, results=results))
     return runs
+
+
+def runs_of_dataset(runs: Sequence[tuple[Path, RunRecord]], dataset: str | None) -> list[tuple[Path, RunRecord]]:
+    """Return the runs on one dataset, the only one where None is named.
+
+    Raises:
+        UsageError: There are several, or none has that name.
+    """
+    names = sorted({record.dataset for _, record in runs})
+    if dataset is None and len(names) > 1:
+        raise UsageError(f"there are runs on {', '.join(names)}: say which with --dataset")
+    chosen = names[0] if dataset is None else known("dataset of these runs", dataset, names)
+    return [(folder, record) for folder, record in runs if record.dataset == chosen]
 
 
 def _nothing_in(folders: Sequence[Path], *, results: bool) -> str:

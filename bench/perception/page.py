@@ -9,16 +9,14 @@ photograph from elsewhere knows it here. Practice tells its answers; its files a
 its pictures where there are five or more.
 """
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.errors import UsageError
 from bench.files import atomic_write
+from bench.html_pages import page_environment, script_digest
 from bench.perception.key import KEY_FILE, Key, Trial, read_key
 from bench.perception.pictures import write_pictures
 from bench.perception.plan import Settings, plan_trials
@@ -89,24 +87,21 @@ def render(key: Key, session: int, consent: str) -> str:
     """Return the page of a session as HTML."""
     script = (TEMPLATES / "study.js").read_text(encoding="utf-8")
     style = (TEMPLATES / "study.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("study.html.j2").render(
-        data=page_data(key, session),
-        asked=key.asked,
-        key=key,
-        minutes=minutes(key),
-        practice=sum(trial.kind == "practice" for trial in key.trials),
-        consent=[part.strip() for part in consent.split("\n\n") if part.strip()],
-        exposure=UNLIMITED if key.exposure is None else f"{key.exposure:g} s",
-        script=Markup(script),  # noqa: S704
-        style=Markup(style),  # noqa: S704
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    return (
+        page_environment(TEMPLATES)
+        .get_template("study.html.j2")
+        .render(
+            data=page_data(key, session),
+            asked=key.asked,
+            key=key,
+            minutes=minutes(key),
+            practice=sum(trial.kind == "practice" for trial in key.trials),
+            consent=[part.strip() for part in consent.split("\n\n") if part.strip()],
+            exposure=UNLIMITED if key.exposure is None else f"{key.exposure:g} s",
+            script=Markup(script),  # noqa: S704
+            style=Markup(style),  # noqa: S704
+            script_digest=script_digest(script),
+        )
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from bench.catalog import known
 from bench.errors import MissingError, UsageError
 from bench.files import path_below
-from bench.leaderboard import finished_runs
+from bench.leaderboard import finished_runs, runs_of_dataset
 from bench.perception.design import Generator
 from bench.ranking import name_groups
 from bench.record import RunRecord
@@ -77,7 +77,7 @@ def gather(out: Path, names: Sequence[str] = (), dataset: str | None = None) -> 
         UsageError: A name is unknown or stands for several things, or the methods saw different pictures.
         MissingError: There is no finished run, or the pictures were not kept.
     """
-    methods = choose_methods(_of_dataset(finished_runs([out]), dataset), names)
+    methods = choose_methods(runs_of_dataset(finished_runs([out]), dataset), names)
     datasets = {method.record.digests.dataset for method in methods}
     protocols = {method.record.protocol_sha256 for method in methods}
     if max(len(datasets), len(protocols)) > 1:
@@ -100,14 +100,6 @@ def _no_pictures(truth: Path, methods: Sequence[Method]) -> MissingError:
         f"{lacking}: `colorbench run {methods[0].record.suite} --out NEW --save-images` keeps them, and so does "
         "`score` with the same options"
     )
-
-
-def _of_dataset(runs: Sequence[Run], dataset: str | None) -> list[Run]:
-    names = sorted({record.dataset for _, record in runs})
-    if dataset is None and len(names) > 1:
-        raise UsageError(f"there are runs on {', '.join(names)}: say which with --dataset")
-    chosen = names[0] if dataset is None else known("dataset of these runs", dataset, names)
-    return [(folder, record) for folder, record in runs if record.dataset == chosen]
 
 
 def choose_methods(runs: Sequence[Run], names: Sequence[str] = ()) -> list[Method]:

@@ -3,14 +3,12 @@
 Each is one file that opens without a network, and equal input gives equal bytes.
 """
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from bench.board import LEVEL_WORDS, Board, Cell
@@ -28,6 +26,7 @@ from bench.board_text import (
 from bench.errors import MissingError
 from bench.files import atomic_write
 from bench.formats import Tables
+from bench.html_pages import page_environment, script_digest
 from bench.leaderboard import rank_runs, read_record, record_paths
 from bench.record import RunRecord
 from bench.report.columns import board_columns, run_columns, run_value
@@ -145,29 +144,22 @@ def failures(runs: Sequence[tuple[Path, RunRecord]]) -> list[dict[str, str]]:
 
 def _render(template: str, **values: Any) -> str:
     script = _texts(SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
         .get_template(template)
-        .render(style=_texts(STYLES), script=script, script_digest=digest, **values)
+        .render(style=_texts(STYLES), script=script, script_digest=script_digest(script), **values)
     )
 
 
 def _texts(names: Sequence[str]) -> Markup:
     """Return our own files one after the other; nothing in them comes from a run."""
-    return Markup("\n").join(Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)  # noqa: S704
+    return Markup("\n").join(Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in names)  # noqa: S704 - our own files, nothing of a run
 
 
 @cache
 def _environment() -> Environment:
-    """Return the environment of our templates; every value is escaped, and a name that is missing is an error."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the environment of our templates, with what they call."""
+    environment = page_environment(TEMPLATES)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.globals.update(captions=captions, shared_captions=shared_captions)
     environment.globals.update(mean_text=mean_text, format_interval=format_interval, notes_of=notes_of)
