@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, groupby
 from statistics import median
 
@@ -180,7 +181,7 @@ def _rates(key: Key, counted: Sequence[Answer]) -> Iterable[tuple[str, Share]]:
     for name in names:
         own = [one for one in counted if name in one.trial.shown]
         if key.asked.paired:
-            yield name, _share(own, lambda one, name=name: chosen_of(one) == name)  # type: ignore[misc]
+            yield name, _share(own, partial(_chose, name))
         else:
             yield name, _share(own, lambda one: one.answer == REAL)
 
@@ -188,7 +189,11 @@ def _rates(key: Key, counted: Sequence[Answer]) -> Iterable[tuple[str, Share]]:
 def _pairs(key: Key, counted: Sequence[Answer]) -> Iterable[Pair]:
     for a, b in combinations(key.methods, 2):
         own = [one for one in counted if {a, b} == set(one.trial.shown)]
-        yield Pair(a, b, _share(own, lambda one, a=a: chosen_of(one) == a))  # type: ignore[misc]
+        yield Pair(a, b, _share(own, partial(_chose, a)))
+
+
+def _chose(name: str, answer: Answer) -> bool:
+    return chosen_of(answer) == name
 
 
 def _choice(answer: Answer) -> Choice:

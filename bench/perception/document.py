@@ -1,14 +1,16 @@
 """What is known of a study that was answered, as plain values and as files for other programs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.files import atomic_write
-from bench.perception.analysis import Results, chosen_of
+from bench.perception.analysis import Participant, Results, chosen_of
 from bench.perception.answers import Answer
 from bench.perception.results import to_markdown
 from bench.perception.shares import Share
+from bench.perception.strengths import Strength
 from bench.tables import Cell, table_to_csv
 
 
@@ -26,31 +28,29 @@ def to_document(results: Results) -> dict[str, Any]:
         "checks": _share(results.checks),
         "first_answer": {"answer": key.asked.answers[0], **_share(results.first), "p_value": results.first_p},
         "response": results.response,
-        "exposures": {
-            "median": results.exposure.median,
-            "shortest": results.exposure.shortest,
-            "longest": results.exposure.longest,
-        },
+        "exposures": asdict(results.exposure),
         "methods": [{"method": name, **_share(share)} for name, share in results.rates],
         "pairs": [{"a": pair.a, "b": pair.b, **_share(pair.share)} for pair in results.pairs],
-        "strengths": [
-            {"method": one.name, "strength": one.strength, "error": one.error, "low": one.low, "high": one.high}
-            for one in results.strengths
-        ],
+        "strengths": [_strength(one) for one in results.strengths],
         "no_strengths": results.no_strengths or None,
-        "participants": [
-            {
-                "participant": one.name,
-                "session": one.session,
-                "answers": one.answered,
-                "checks": one.checks,
-                "checks_right": one.checks_right,
-                "response": one.response,
-                "first_share": one.first_share,
-                "excluded": one.reason or None,
-            }
-            for one in results.participants
-        ],
+        "participants": [_participant(one) for one in results.participants],
+    }
+
+
+def _strength(one: Strength) -> dict[str, Any]:
+    return {"method": one.name, "strength": one.strength, "error": one.error, "low": one.low, "high": one.high}
+
+
+def _participant(one: Participant) -> dict[str, Any]:
+    return {
+        "participant": one.name,
+        "session": one.session,
+        "answers": one.answered,
+        "checks": one.checks,
+        "checks_right": one.checks_right,
+        "response": one.response,
+        "first_share": one.first_share,
+        "excluded": one.reason or None,
     }
 
 
