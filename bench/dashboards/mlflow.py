@@ -79,7 +79,7 @@ class MLflow:
 
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        SqlAlchemyStore(self._database, LOCAL)  # type: ignore[no-untyped-call]
+        SqlAlchemyStore(self._database, LOCAL)  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
 
     def send(self, run: FinishedRun) -> bool:
         """Send a run; return whether there was something to send.

@@ -9,8 +9,9 @@ of other projects and servers stay: they may not be synced yet.
   numbers and steps are written over, because the run is never resumed; an artifact of equal content is no new version.
   One that was deleted there is refused, because wandb gives an id once: restore it there, or take another project.
 
-wandb keeps paths of this machine in its local files, of those that are to be uploaded and in its logs; it sends
-neither. The logs are removed.
+wandb keeps absolute paths of this machine in its local files, of those that are to be uploaded and in its logs; it
+sends neither. The logs are removed. The places of files stay in the offline file until it is synced: so long its
+folder must not be moved, nor be published where the name of the user's folder is nobody's business.
 """
 
 import json
@@ -65,7 +66,7 @@ def quiet_settings(**more: Any) -> "wandb.Settings":
     import wandb
 
     return wandb.Settings(
-        mode=mode(),  # type: ignore[arg-type]
+        mode=mode(),  # type: ignore[arg-type]  # wandb itself refuses what is no mode of its own
         reinit="create_new",
         init_timeout=INIT_SECONDS,
         console="off",
@@ -99,7 +100,8 @@ class Wandb:
     def hint(self) -> str:
         """Return how to look at the runs."""
         if mode() == "offline":
-            return f"offline; once you are logged in: wandb sync {shlex.quote(str(self.folder))}/offline-run-*"
+            sync = f"wandb sync {shlex.quote(str(self.folder))}/offline-run-*"
+            return f"offline; once you are logged in: {sync} (until then do not move the folder: wandb keeps its path)"
         return f"project {self.project} on {self._server}"
 
     @property

@@ -59,6 +59,7 @@ def test_replay_to_wandb_is_idempotent_and_offline(
     (finished.out / "pictures/samples/photo02.truth.png").unlink()
     (told,) = replay([finished.out], ["wandb"])
     assert told.startswith("wandb: 1 of 1 run sent; offline")
+    assert "do not move the folder" in told, "its file has the places of what is uploaded later"
     path, before = wandb_file(finished.out), tree(finished.out / "logs/wandb")
     assert path.name == f"run-{finished.identity}.wandb"
     assert "nothing new" in replay([finished.out], ["wandb"])[0]
