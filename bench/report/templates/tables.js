@@ -49,7 +49,8 @@
       shown += left;
       all += rows.length;
     }
-    bar.querySelector("output").textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
+    const ranked = shown && tables.some((table) => table.querySelector("table.board")) ? "; ranks are among all rows of a table" : "";
+    bar.querySelector("output").textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows${ranked}`;
     bar.classList.toggle("active", shown < all);
   };
 
