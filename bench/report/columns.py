@@ -47,7 +47,10 @@ def run_columns(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
 def run_value(record: RunRecord, column: str) -> tuple[float | str, str]:
     """Return what a run has in a column as a number to sort by and as text; empty and a dash where it has nothing."""
     if column == "parameters":
-        return _number_and_text(sum(record.parameters.values()) or None, column)
+        scored = record.digests.predictions is not None
+        return _number_and_text(None if scored else sum(record.parameters.values()), column)
+    if column == "without_detections" and record.detector == "none":
+        return _number_and_text(None, column)
     return _number_and_text(getattr(record if column in FORMATS else record.counts, column), column)
 
 
@@ -55,4 +58,4 @@ def _number_and_text(value: float | None, column: str) -> tuple[float | str, str
     if value is None:
         return "", MISSING
     divisor, decimals = FORMATS.get(column, (1.0, 0))
-    return value, f"{value / divisor:,.{decimals}f}"
+    return value, f"{value / divisor:,.{decimals}f}" if value else "0"

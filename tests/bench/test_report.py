@@ -19,6 +19,7 @@ from bench.errors import MissingError
 from bench.leaderboard import read_boards, read_runs
 from bench.ranking import rank_records
 from bench.record import RunRecord
+from bench.report.columns import run_columns, run_value
 from bench.report.page import leaderboard_page, write_report
 from bench.report.plots import MOST_VALUES, plot_data
 from bench.scoring.metrics import METRICS
@@ -367,3 +368,14 @@ def test_a_page_of_boards_alone_has_no_island(tmp_path: Path, finish_run: Finish
     finish_run(tmp_path, PHOTOS)
     boards: list[Board] = read_boards([tmp_path])
     assert 'scores-data">' not in leaderboard_page(boards)
+
+
+def test_what_a_method_cannot_have_is_no_number_in_the_table_of_runs(tmp_path: Path, finish_run: Finish) -> None:
+    record = finish_run(tmp_path, PHOTOS)
+    counts = record.counts.model_copy(update={"without_detections": 2})
+    gray = record.model_copy(update={"parameters": {}, "counts": counts})
+    boxed = gray.model_copy(update={"detector": "yolo"})
+    scored = gray.model_copy(update={"digests": gray.digests.model_copy(update={"predictions": "p" * 64})})
+    assert [run_value(record, "parameters")[1] for record in (gray, scored)] == ["0", "—"]
+    assert [run_value(record, "without_detections")[1] for record in (gray, boxed)] == ["—", "2"]
+    assert "without_detections" not in dict(run_columns([gray]))
