@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.files import atomic_write
-from bench.rows import Row, Scores
+from bench.rows import Row, Scores, read_rows
 from bench.scoring.metrics import METRICS, Level
 from bench.statistics import Floats, bootstrap_intervals
 from bench.tables import Cell, read_table, table_to_csv
 
+FILE = "breakdown.csv"
 By = Literal["category", "size", "instances"]
 LEVEL_OF: Mapping[By, Level] = {"category": "instance", "size": "instance", "instances": "image"}
 SIZES = ("small", "medium", "large")
@@ -168,6 +170,30 @@ def read_breakdown(path: Path, by: By) -> list[Group]:
         ValueError: It holds something else.
     """
     return [_parse(line, by) for line in read_table(path) if line.get("by") == by]
+
+
+def run_groups(folder: Path, run_id: str, by: By) -> list[Group]:
+    """Return one of the parts of a run: from its `breakdown.csv`, and where there is none, as in old runs, of its rows.
+
+    Raises:
+        OSError: There is neither the file nor any row.
+        ValueError: The file holds something else.
+        RowError: The rows are broken, or those of another run.
+    """
+    try:
+        return read_breakdown(folder / FILE, by)
+    except FileNotFoundError:
+        found = _groups_of_rows(folder, run_id)
+        if not found:
+            raise
+        return [group for group in found if group.by == by]
+
+
+@cache
+def _groups_of_rows(folder: Path, run_id: str) -> tuple[Group, ...]:
+    """Break a finished run down once for all parts and metrics; nothing changes its rows."""
+    metrics = [metric.id for metric in METRICS.values() if not metric.of_set]
+    return tuple(break_down(read_rows(folder, run_id).values(), metrics))
 
 
 def _parse(line: Mapping[str, str], by: By) -> Group:

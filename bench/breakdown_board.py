@@ -10,16 +10,16 @@ from rich.console import Console
 
 from bench.board import Board, Cell, Entry, RunKey, run_key
 from bench.board_text import MISSING, score_cell, tell_detectors
-from bench.breakdown import LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, read_breakdown
+from bench.breakdown import FILE, LEVEL_OF, METRIC_COLUMNS, NUMBERS, SIZES, By, Group, run_groups
 from bench.errors import MissingError, UsageError
 from bench.formats import FORMATS, Tables, print_tables
 from bench.leaderboard import HTML, check_measured, finished_runs
 from bench.ranking import DEFAULT_SORT, LEVELS, places, rank_records
+from bench.rows import RowError
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.sheet import Sheet, SheetCell, SheetLine
 from bench.shown import EVERYTHING, Shown
 
-FILE = "breakdown.csv"
 PARTED: Mapping[By, str] = {
     "category": "category of the instance",
     "size": "size of the instance as COCO has it: small below 32² px of the photo, medium below 96²",
@@ -99,7 +99,7 @@ def break_down_board(board: Board, by: By, folders: Mapping[RunKey, Path]) -> Br
     Raises:
         MissingError: A run has no breakdown that can be read.
     """
-    found = [[_read(folders[run], by) for run in entry.runs] for entry in board.entries]
+    found = [[_read(folders[run], run.run_id, by) for run in entry.runs] for entry in board.entries]
     scores = [_mean_over_seeds(runs, board.sort) for runs in found]
     names = {name for groups in scores for name in groups}
     known = {"category": sorted(names), "size": SIZES, "instances": [name for name, _ in NUMBERS]}[by]
@@ -107,10 +107,10 @@ def break_down_board(board: Board, by: By, folders: Mapping[RunKey, Path]) -> Br
     return BreakdownBoard(board, by, groups, _with_ranks(board, groups, scores))
 
 
-def _read(folder: Path, by: By) -> dict[str, Group]:
+def _read(folder: Path, run_id: str, by: By) -> dict[str, Group]:
     try:
-        return {group.name: group for group in read_breakdown(folder / FILE, by)}
-    except (OSError, ValueError) as error:
+        return {group.name: group for group in run_groups(folder, run_id, by)}
+    except (OSError, ValueError, RowError) as error:
         raise MissingError(
             f"{folder} has no {FILE} that can be read ({error}); give the same `colorbench run` command again: it "
             "writes the tables of finished runs anew"

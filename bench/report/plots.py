@@ -71,7 +71,7 @@ def _plot_set(boards: Sequence[Board], runs: Runs, curves: Sequence[ErrorCurves]
     entries = boards[0].entries
     pictures: dict[str, int] = {}
     levels = {board.level: found for board in boards if (found := _level(board, entries, runs, pictures))}
-    groups = {by: found for by in PARTS for board in boards if (found := _groups(board, entries, by, runs))}
+    parted = {by: _groups(board, entries, by, runs) for by in PARTS for board in boards if LEVEL_OF[by] == board.level}
     return {
         "title": visible(f"{boards[0].dataset}, {boards[0].protocol}"),
         "dataset": visible(entries[0].runs[0].dataset),
@@ -80,7 +80,8 @@ def _plot_set(boards: Sequence[Board], runs: Runs, curves: Sequence[ErrorCurves]
         "apart": [bool(entry.conditions) for entry in entries],
         "pictures": [visible(name) for name in pictures],
         "levels": levels,
-        "groups": groups,
+        "groups": {by: found for by, found in parted.items() if found},
+        "unparted": None in parted.values(),
         "errors": [_error(curve) for curve in curves if (curve.dataset, curve.protocol) == _place(boards[0])],
     }
 
@@ -146,9 +147,7 @@ def _rounded(values: NDArray[np.float64], metric: Metric) -> list[float | None]:
 
 
 def _groups(board: Board, entries: Sequence[Entry], by: By, runs: Runs) -> Json | None:
-    """Return the scores of the groups that a board's level is parted into; None where nothing is known of them."""
-    if LEVEL_OF[by] != board.level:
-        return None
+    """Return the scores of the groups of a board, empty where there are none; None where a run has no breakdown."""
     folders = {key: folder for key, (folder, _) in runs.items()}
     metrics = [metric for metric in board.metrics if not metric.of_set]
     try:
@@ -157,7 +156,7 @@ def _groups(board: Board, entries: Sequence[Entry], by: By, runs: Runs) -> Json 
         return None
     names = tables[0].groups if tables else ()
     if not names:
-        return None
+        return {}
     images, instances = zip(*(_most(tables[0], name) for name in names), strict=True)
     scores = {table.metric.id: _group_lines(table, entries) for table in tables}
     return {"names": [*map(visible, names)], "images": images, "instances": instances, "scores": scores}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.breakdown import NUMBERS, break_down, read_breakdown, write_breakdown
+from bench.breakdown import LEVEL_OF, NUMBERS, break_down, read_breakdown, write_breakdown
 from bench.breakdown_board import print_breakdowns, read_breakdown_boards, render_breakdowns
 from bench.errors import MissingError, UsageError
 from bench.record import RunRecord, score_instances
@@ -254,7 +254,23 @@ def test_what_cannot_be_parted_is_said(out: Path) -> None:
         read_breakdown_boards([out / "nothing"], "size")
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("by,group\nsize,small\n")])
+def remove_all(path: Path) -> None:
+    path.unlink()
+    path.with_name("rows.rank0.jsonl").unlink()
+
+
+def test_a_breakdown_that_is_gone_is_made_of_the_rows(out: Path) -> None:
+    for by in LEVEL_OF:
+        known = read_breakdown_boards([out], by)
+        texts = {path: path.read_text() for path in out.rglob("breakdown.csv")}
+        for path in texts:
+            path.unlink()
+        assert read_breakdown_boards([out], by) == known
+        for path, text in texts.items():
+            path.write_text(text)
+
+
+@pytest.mark.parametrize("spoil", [remove_all, lambda path: path.write_text("by,group\nsize,small\n")])
 def test_a_run_without_its_breakdown_is_named(out: Path, spoil: Callable[[Path], object]) -> None:
     spoil(out / "runs/samples/low--none--s0/breakdown.csv")
     with pytest.raises(MissingError, match=r"low--none--s0 has no breakdown\.csv that can be read.*colorbench run"):

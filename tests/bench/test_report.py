@@ -379,3 +379,15 @@ def test_what_a_method_cannot_have_is_no_number_in_the_table_of_runs(tmp_path: P
     assert [run_value(record, "parameters")[1] for record in (gray, scored)] == ["0", "—"]
     assert [run_value(record, "without_detections")[1] for record in (gray, boxed)] == ["—", "2"]
     assert "without_detections" not in dict(run_columns([gray]))
+
+
+def test_bars_are_drawn_of_the_rows_or_said_to_be_missing(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, PHOTOS)
+    folder = tmp_path / "runs/samples/gray--none--s0"
+    whole = write_report(tmp_path).read_text()
+    (folder / "breakdown.csv").unlink()
+    assert write_report(tmp_path).read_text() == whole
+    (folder / "breakdown.csv").write_text("by,group\nsize,small\n")
+    text = write_report(tmp_path).read_text()
+    assert island(text)["sets"][0]["unparted"]
+    assert ("no <code>breakdown.csv</code> that can be read" in text) > ("no <code>breakdown.csv</code>" in whole)
