@@ -25,7 +25,7 @@ def study(
     methods: Annotated[str | None, typer.Option(help="METHOD or METHOD--DETECTOR, by commas; all if left out.")] = None,
     dataset: Annotated[str | None, typer.Option(help="May be left out where there is one.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Counted trials of each; up to 40 if left out.")] = None,
-    participants: Annotated[int, typer.Option(min=1, help="How many the order is balanced for.")] = 40,
+    participants: Annotated[int, typer.Option(min=1, help="How many sessions, a folder for each.")] = 40,
     exposure: Annotated[str | None, typer.Option(help="Seconds a picture is seen, or unlimited.")] = None,
     layout: Annotated[Layout | None, typer.Option(help="Both pictures at once, or one after the other.")] = None,
     practice: Annotated[int | None, typer.Option(min=0, help="Trials with feedback before the others.")] = None,

@@ -72,8 +72,8 @@ PROTOCOLS: Mapping[ProtocolId, Protocol] = MappingProxyType(
             layout=Layout.together,
             practice=4,
             source="Su et al., Instance-aware Image Colorization, CVPR 2020, report that people preferred their "
-            "result in 61 % of the pairs with Zhang et al. 2017 and in 72 % of those with DeOldify. How long pictures "
-            "were seen is not known here, so they stay until the answer.",
+            "result in 61 % of the pairs with Zhang et al. 2017 and in 72 % of those with DeOldify. How long "
+            "pictures were seen is not known here, so they stay until the answer.",
         ),
         ProtocolId.real_fake: Protocol(
             id=ProtocolId.real_fake,
@@ -86,10 +86,11 @@ PROTOCOLS: Mapping[ProtocolId, Protocol] = MappingProxyType(
             layout=Layout.together,
             practice=10,
             source="Iizuka et al., Let there be Color!, SIGGRAPH 2016, ask this question of photographs, a baseline "
-            "and their model: 97.7 %, about 70 % and 92.6 % looked natural, as another project's document quotes "
-            "them; the paper itself was not read here, and how long pictures were seen is not known. The truth is shown "
-            "as often as each method. EdgeConnect (Nazeri et al. 2019) has such a test too, in which 94.6 ± 0.5 % of the truth "
-            "passed for real, as a review of it says; its 2 s, which could not be checked here, are --exposure 2.",
+            "and their model: 97.7 %, about 70 % and 92.6 % looked natural, as another project's document "
+            "quotes them; the paper itself was not read here, and how long pictures were seen is not known. "
+            "The truth is shown as often as each method. EdgeConnect (Nazeri et al. 2019) has such a test too,"
+            " in which 94.6 ± 0.5 % of the truth passed for real, as a review of it says; its 2 s, which could"
+            " not be checked here, are --exposure 2.",
         ),
         ProtocolId.which_real: Protocol(
             id=ProtocolId.which_real,
@@ -101,15 +102,16 @@ PROTOCOLS: Mapping[ProtocolId, Protocol] = MappingProxyType(
             exposure=1.0,
             layout=Layout.turns,
             practice=10,
-            source="Zhang et al., Colorful Image Colorization, ECCV 2016, read in its text on arXiv (1603.08511): each "
-            "picture is seen for one second at 256 x 256, then there is unlimited time; 10 practice trials with "
-            "feedback that are not counted, 40 test pairs without; 10 % of the trials pit the truth against random colours, "
-            "which were found in 87 %; 40 participants a method, each in one session of that method alone (--methods). "
-            "Their page asks for the fake, as its instructions say (AMT_Real_vs_Fake, instructions_colorization.html). "
-            "Here the real one is asked for, as in the visual Turing test of Nazeri et al. 2018, read in their program "
-            "(Colorizing-with-GANs at 13bb4c4, src/utils.py): it shows both at once, without limit or for 2 s, within "
-            "which the answer must be given; --layout together --exposure 2 shows them as long and lets the answer "
-            "come later. EdgeConnect calls its test of pairs just noticeable difference.",
+            source="Zhang et al., Colorful Image Colorization, ECCV 2016, read in its text on arXiv (1603.08511): "
+            "each picture is seen for one second at 256 x 256, then there is unlimited time; 10 practice "
+            "trials with feedback that are not counted, 40 test pairs without; 10 % of the trials pit the "
+            "truth against random colours, which were found in 87 %; 40 participants a method, each in one "
+            "session of that method alone (--methods). Their page asks for the fake, as its instructions say "
+            "(AMT_Real_vs_Fake, instructions_colorization.html). Here the real one is asked for, as in the "
+            "visual Turing test of Nazeri et al. 2018, read in their program (Colorizing-with-GANs at 13bb4c4,"
+            " src/utils.py): it shows both at once, without limit or for 2 s, within which the answer must be "
+            "given; --layout together --exposure 2 shows them as long and lets the answer come later. "
+            "EdgeConnect calls its test of pairs just noticeable difference.",
         ),
     }
 )
