@@ -202,11 +202,14 @@ def test_wishes_that_cannot_be_met_are_named(
 
 
 def test_command_says_what_participants_get(output: Path, colorbench: Colorbench) -> None:
-    status, told, _ = colorbench("study", output, "--protocol", "which-real", "--participants", 3, "--trials", 5)
+    status, told, _ = colorbench(
+        "study", output, "--protocol", "which-real", "--participants", 3, "--trials", 5, "--checks", 2
+    )
     assert status == 0
     key = read_key(output / "study")
     assert (key.exposure, key.layout, key.trials_per_session) == (1.0, Layout.turns, 5)
     assert f"one of the 3 folders in {output / 'study' / 'page'}" in told
+    assert "clicks at random passes the checks in 25 % of the cases" in told
     assert "How far blindness goes" in (output / "study" / "README.txt").read_text(encoding="utf-8")
 
 
