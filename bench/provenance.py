@@ -97,5 +97,5 @@ def _git(root: Path, *arguments: str) -> str | None:
     if git is None:
         return None
     command = [git, "-C", str(root), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     return result.stdout.strip() if result.returncode == 0 else None

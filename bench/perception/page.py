@@ -98,8 +98,8 @@ def render(key: Key, session: int, consent: str) -> str:
             practice=sum(trial.kind == "practice" for trial in key.trials),
             consent=[part.strip() for part in consent.split("\n\n") if part.strip()],
             exposure=UNLIMITED if key.exposure is None else f"{key.exposure:g} s",
-            script=Markup(script),  # noqa: S704
-            style=Markup(style),  # noqa: S704
+            script=Markup(script),  # noqa: S704 - our own file
+            style=Markup(style),  # noqa: S704 - our own file
             script_digest=script_digest(script),
         )
     )
