@@ -123,7 +123,7 @@ def test_without_the_option_no_format_has_them(form: str, out: Path) -> None:
 def test_csv_and_json_name_source_and_doubt(out: Path) -> None:
     given: dict[str, object] = {"published": True, "shown": Shown(datasets=(COCO,))}
     boards = read_boards([out], published=True, shown=Shown(datasets=(COCO,)))
-    text = render([out], "csv", **given)  # type: ignore[arg-type]
+    text = render([out], "csv", **given)  # type: ignore[arg-type]  # options as a mapping
     lines = list(csv.DictReader(io.StringIO(text)))
     assert list(lines[0])[-2:] == ["published", "verified"]
     assert [(line["published"], line["verified"]) for line in lines[:2]] == [("", "")] * 2

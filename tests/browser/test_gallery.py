@@ -4,8 +4,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,8 @@ from PIL import Image
 
 from bench.credits import write_credits
 from bench.provenance import canonical_digest
-from bench.record import build_record
 from bench.report.page import write_report
-from bench.rows import InstanceRow, Row, RowStore, images_csv, instances_csv
+from bench.rows import InstanceRow, Row
 from datamodules.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -49,41 +47,6 @@ def _row(run_id: str, key: str, psnr: float, category: str) -> Row:
     )
 
 
-def finish(out: Path, dataset: str, method: str, rows: Mapping[str, Row]) -> Path:
-    """Leave a finished run in an output folder and return its folder."""
-    folder = out / "runs" / dataset / f"{method}--none--s0"
-    run_id = canonical_digest([dataset, method])
-    with RowStore(folder, run_id) as store:
-        for row in rows.values():
-            store.append(row)
-    (folder / "images.csv").write_text(images_csv(rows.values(), ("psnr", "ssim")))
-    (folder / "instances.csv").write_text(instances_csv(rows.values(), ("psnr",)))
-    record = build_record(
-        rows=rows,
-        run_id=run_id,
-        suite="test-v1",
-        method=method,
-        detector="none",
-        dataset=dataset,
-        protocol=PROTOCOLS["stretch256-v1"],
-        seed=0,
-        partial=False,
-        untrained=False,
-        metrics=("psnr", "ssim"),
-        digests={"dataset": "d" * 64, "config": "c" * 64},
-        parameters={},
-        device="cpu",
-        precision="32",
-        processes=1,
-        started=datetime(2026, 1, 2, tzinfo=UTC),
-        seconds=2.0,
-        computed=len(rows),
-        peak_memory_mb=1.0,
-    )
-    (folder / "record.json").write_text(record.to_json(), encoding="utf-8")
-    return folder
-
-
 def _paint(path: Path, color: tuple[int, int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     ramp = np.linspace(0, 1, 64)[None, :, None] * np.ones((64, 1, 1))
@@ -91,7 +54,7 @@ def _paint(path: Path, color: tuple[int, int, int]) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory, leave_run: Callable[..., Path]) -> Path:
     """Return the page of two datasets, thirty and three pictures; picture 7 is the worst, 3 the best, 5 divides."""
     out = tmp_path_factory.mktemp("gallery")
     for dataset, count in (("many", 30), ("few", 3)):
@@ -106,7 +69,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if dataset == "many" and method == "wild":
                 failed = {"status": "error-memory", "message": "there is not enough memory"}
                 rows["p02"] = Row.model_validate({"run_id": run_id, "image": "p02", **failed})
-            folder = finish(out, dataset, method, rows)
+            folder = leave_run(out, dataset, method, rows, ("psnr", "ssim"))
             for key, row in rows.items():
                 if not row.failed:
                     _paint(folder / "images" / f"{key}.png", (255, 80 * place, 0))
@@ -123,7 +86,7 @@ def opened(browser: "Browser") -> Iterator[Opener]:
     contexts = []
 
     def start(path: Path, viewport: dict[str, int] = WIDE, **options: Any) -> "Page":
-        context = browser.new_context(viewport=viewport, offline=True, **options)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=viewport, offline=True, **options)  # type: ignore[arg-type]  # a size as a plain mapping
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: messages.append(message.text))
@@ -394,7 +357,7 @@ def _tinted(photo: Image.Image, turn: int, saturation: float) -> Image.Image:
     )
 
 
-def _large(out: Path, shared: Path) -> None:
+def _large(out: Path, shared: Path, leave_run: Callable[..., Path]) -> None:
     photos = sorted((shared / "data/coco/val2017").glob("*.jpg"))
     photos += sorted((shared / "data/imagenet1000-256").rglob("*.*"))[::12]
     tints = {f"method-{turn}-{share}": (turn, share / 10) for turn in (0, 30, 90, 200) for share in (5, 12)}
@@ -414,15 +377,19 @@ def _large(out: Path, shared: Path) -> None:
             psnr = 10 * np.log10(65025 / max(error, 1e-5))
             rows[method][photo.stem] = _row(canonical_digest(["coco", method]), photo.stem, float(psnr), "dog")
     for method, each in rows.items():
-        finish(out, "coco", method, each)
+        leave_run(out, "coco", method, each, ("psnr", "ssim"))
     write_credits(truths, shared / "data/coco/annotations/instances_val2017.json", [photo.stem for photo in photos])
 
 
 @pytest.mark.slow
 def test_two_hundred_pictures_of_eight_methods_open_at_once(
-    tmp_path: Path, shared: Path, opened: Opener, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    shared: Path,
+    opened: Opener,
+    capsys: pytest.CaptureFixture[str],
+    leave_run: Callable[..., Path],
 ) -> None:
-    _large(tmp_path, shared)
+    _large(tmp_path, shared, leave_run)
     began = time.monotonic()
     report = write_report(tmp_path)
     written = time.monotonic() - began

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,12 @@ from PIL import Image
 from scipy.stats import gaussian_kde
 
 from bench.box_errors import DetectorError, Perturbation
-from bench.breakdown import breakdown_csv
 from bench.leaderboard import write_leaderboards
 from bench.provenance import canonical_digest
-from bench.record import RunRecord, build_record
+from bench.record import RunRecord
 from bench.report.page import write_report
-from bench.rows import InstanceRow, Row, RowStore, images_csv, instances_csv
+from bench.rows import InstanceRow, Row
 from bench.tables import read_table
-from datamodules.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
@@ -32,6 +29,7 @@ METRICS = ("psnr", "ssim", "ab_rmse", "ciede2000")
 HOSTILE = "<b onclick=alert(1)>x</b></script><script>alert(1)</script>"
 LIKELY = {HOSTILE if number == 1 else f"kind {number:02}": 14 - number for number in range(14)}
 PICTURES = {"samples": 5, "synthetic": 40}
+Leave = Callable[..., Path]
 
 
 def scores(draw: np.random.Generator, shift: float) -> dict[str, float | None]:
@@ -70,43 +68,14 @@ def row(run_id: str, key: str, draw: np.random.Generator, shift: float) -> Row:
     )
 
 
-def finish(out: Path, dataset: str, method: str, shift: float, *, partial: bool) -> None:
+def finish(leave_run: Leave, out: Path, dataset: str, method: str, shift: float, *, partial: bool = False) -> None:
     """Leave a run as `colorbench run` does, with the pictures of a small dataset."""
-    run_id, folder = canonical_digest([dataset, method]), out / "runs" / dataset / f"{method}--none--s0"
-    draw = np.random.default_rng(round(100 * shift))
+    run_id, draw = canonical_digest([dataset, method]), np.random.default_rng(round(100 * shift))
     keys = [f"{dataset} {number:02}" for number in range(PICTURES[dataset])]
     if dataset == "synthetic":
         keys[0] = HOSTILE
     rows = {key: row(run_id, key, draw, shift) for key in keys}
-    with RowStore(folder, run_id) as store:
-        for each in rows.values():
-            store.append(each)
-    (folder / "images.csv").write_text(images_csv(rows.values(), METRICS))
-    (folder / "instances.csv").write_text(instances_csv(rows.values(), METRICS))
-    (folder / "breakdown.csv").write_text(breakdown_csv(rows.values(), METRICS))
-    record = build_record(
-        rows=rows,
-        run_id=run_id,
-        suite="browser-v1",
-        method=method,
-        detector="none",
-        dataset=dataset,
-        protocol=PROTOCOLS["stretch256-v1"],
-        seed=0,
-        partial=partial,
-        untrained=False,
-        metrics=METRICS,
-        digests={"dataset": dataset, "config": "c"},
-        parameters={"full": 34187027},
-        device="cpu",
-        precision="32",
-        processes=1,
-        started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        seconds=2.0,
-        computed=len(rows),
-        peak_memory_mb=512.0,
-    )
-    (folder / "record.json").write_text(record.to_json(), encoding="utf-8")
+    folder = leave_run(out, dataset, method, rows, METRICS, partial=partial)
     if dataset == "samples":
         save_pictures([folder / "images" / f"{key}.png" for key in keys])
         save_pictures([out / "pictures" / dataset / f"{key}.{kind}.png" for key in keys for kind in ("truth", "gray")])
@@ -119,12 +88,12 @@ def save_pictures(paths: list[Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, leave_run: Leave) -> Path:
     """Return the report of three methods, one of which has no rank, on two datasets."""
     out = tmp_path_factory.mktemp("run")
     for dataset in PICTURES:
         for shift, method in enumerate(("random-two", "random", "gray")):
-            finish(out, dataset, method, shift + 0.5, partial=method == "random-two")
+            finish(leave_run, out, dataset, method, shift + 0.5, partial=method == "random-two")
     write_leaderboards(out)
     return write_report(out)
 
@@ -198,10 +167,12 @@ def test_tables_sort_by_keyboard(finished: Path, opened: "Callable[..., Page]") 
     assert page.locator(table).locator("th[aria-sort=ascending]").count() == 1, "the lowest error first"
 
 
-def test_rows_without_rank_stay_below_however_a_table_is_sorted(opened: "Callable[..., Page]", tmp_path: Path) -> None:
+def test_rows_without_rank_stay_below_however_a_table_is_sorted(
+    opened: "Callable[..., Page]", tmp_path: Path, leave_run: Leave
+) -> None:
     for number, shift in ((2, 1.0), (10, 2.0), (1, 3.0)):
-        finish(tmp_path, "samples", f"{number} steps", shift, partial=False)
-    finish(tmp_path, "samples", "limited", 9.0, partial=True)
+        finish(leave_run, tmp_path, "samples", f"{number} steps", shift)
+    finish(leave_run, tmp_path, "samples", "limited", 9.0, partial=True)
     page = opened(write_report(tmp_path))
     table = page.locator("#leaderboards table").first
     table.locator("th", has_text="PSNR").locator("button").click()
@@ -403,10 +374,12 @@ def test_bars_show_the_most_frequent_categories_first(finished: Path, opened: "C
     assert set(page.locator("#plot-bars svg .name").all_text_contents()) <= {"small", "medium", "large"}
 
 
-def test_curves_of_detector_errors_can_be_hidden(opened: "Callable[..., Page]", tmp_path: Path) -> None:
+def test_curves_of_detector_errors_can_be_hidden(
+    opened: "Callable[..., Page]", tmp_path: Path, leave_run: Leave
+) -> None:
     for place, share in enumerate((0.0, 0.5, 1.0)):
         name = f"fusion-{place}"
-        finish(tmp_path, "samples", name, 5.0 - place, partial=False)
+        finish(leave_run, tmp_path, "samples", name, 5.0 - place)
         path = tmp_path / f"runs/samples/{name}--none--s0/record.json"
         record = RunRecord.model_validate_json(path.read_text())
         made = Perturbation(detector="annotations", boxes="e", drop=share) if share else None
@@ -415,7 +388,7 @@ def test_curves_of_detector_errors_can_be_hidden(opened: "Callable[..., Page]", 
         facts = {"method": "fusion", "detector": f"annotations-drop{share:g}" if share else "annotations"}
         changes = {**facts, "perturbation": made, "detector_error": measured, "digests": digests}
         path.write_text(record.model_copy(update=changes).to_json())
-    finish(tmp_path, "samples", "gray", 1.0, partial=False)
+    finish(leave_run, tmp_path, "samples", "gray", 1.0)
     page = opened(write_report(tmp_path), "phone")
     off = page.locator('#plot-legend .chip[aria-pressed="false"]').all_inner_texts()
     assert len(off) == 2, "perturbed boxes are no rivals"

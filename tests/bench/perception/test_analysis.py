@@ -52,7 +52,7 @@ class Simulated:
 
 def study(gathered: Gathered, protocol: ProtocolId, **options: object) -> Key:
     settings = {"trials": 9, "participants": 8, "practice": 2, "checks": 2, **options}
-    return make_key(Settings(protocol=protocol, **settings), gathered, "salt")  # type: ignore[arg-type]
+    return make_key(Settings(protocol=protocol, **settings), gathered, "salt")  # type: ignore[arg-type]  # settings as a mapping
 
 
 def answered(key: Key, answer: Write, simulated: Simulated, **cells: object) -> Results:

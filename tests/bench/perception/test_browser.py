@@ -36,7 +36,7 @@ def make(tmp_path: Path, gathered: Gathered) -> Make:
 
     def write(protocol: ProtocolId, **options: object) -> Path:
         settings = {"trials": 4, "participants": 3, "practice": 2, "checks": 1, **options}
-        write_study(tmp_path / "study", Settings(protocol=protocol, **settings), gathered)  # type: ignore[arg-type]
+        write_study(tmp_path / "study", Settings(protocol=protocol, **settings), gathered)  # type: ignore[arg-type]  # settings as a mapping
         return tmp_path / "study"
 
     return write
@@ -49,7 +49,7 @@ def opened(browser: "Browser") -> Iterator[Open]:
     contexts = []
 
     def open_page(address: str, size: dict[str, int] = WIDE, script: str = "") -> "Page":
-        context = browser.new_context(viewport=size, has_touch=size is PHONE)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=size, has_touch=size is PHONE)  # type: ignore[arg-type]  # a size as a plain mapping
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(script)
