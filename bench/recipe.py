@@ -25,8 +25,10 @@ class Stage(BaseModel):
         decay_from: the step, or epoch, that `linear` lowers from.
         drops: learning rates from a step, or epoch, on; `schedule` is `constant` between them.
         batch_size: pictures a step, over all processes.
-        data: settings of the datamodule for this stage, such as one random box a photo.
+        data: settings of the datamodule for this stage, such as one random box a photo or a `train_size` of its own.
         model: settings of the model for this stage, after those of the recipe; a part, such as `loss`, as a whole tree.
+        pretrained: whether the parts that a method has from ImageNet (`Colorizer.pretrained`) begin from torchvision's
+            weights; without, from random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,7 @@ class Stage(BaseModel):
     batch_size: int | None = Field(default=None, ge=1)
     data: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
+    pretrained: bool = True
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

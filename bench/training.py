@@ -34,6 +34,7 @@ from bench.inheritance import (
 )
 from bench.manifest import MANIFEST, load_manifest, save_weights
 from bench.panels import PanelCallback
+from bench.pretrained import check_parts, load_pretrained
 from bench.processes import is_first_process, launcher
 from bench.progress import Advance, progress, say
 from bench.recipe import Recipe, Stage
@@ -90,7 +91,9 @@ def _check_built(stages: Sequence[str], options: TrainingOptions) -> None:
     """Build every stage without memory, so that a wrong setting of the last is not found after the first has run."""
     for stage in stages:
         with torch.device("meta"):
-            build_method(options.recipe.tree(stage))
+            method = build_method(options.recipe.tree(stage))
+        if options.recipe.stage(stage).pretrained:
+            check_parts(method.pretrained(), stage)
 
 
 def _take_over(stages: Sequence[str], options: TrainingOptions) -> None:
@@ -118,17 +121,16 @@ def stage_data(stage: str, method: Colorizer, options: TrainingOptions) -> Photo
         UsageError: It has no photo that the stage can be trained on, the method cannot learn from those it has, or
             BatchNorm is to be shared by processes that may have nothing to share.
     """
-    settings = options.recipe.stage(stage)
+    settings = {"train_size": options.recipe.train_size, **options.recipe.stage(stage).data}
     with data_errors():
         data = build_data(
             options.data,
-            train_size=options.recipe.train_size,
             crop_size=method.crop_size if method.uses_boxes else None,
             hint_stop=method.hint_stop,
             masks=method.uses_masks,
             batch_size=identity(stage, options)["batch_size"] // options.processes,
             seed=options.seed,
-            **settings.data,
+            **settings,
         )
         if data.training_set("train") is None:
             lacking = "training photo with a box" if data.boxes_only else "training photo"
@@ -169,7 +171,9 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     _begin(stage, last, facts)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     method = build_method(options.recipe.tree(stage))
-    method.inherit(load_trained(method.networks(), stage, options.weights, _start(stage, options)))
+    loaded = load_trained(method.networks(), stage, options.weights, _start(stage, options))
+    files = load_pretrained(_from_imagenet(stage, method, loaded, options), stage)
+    method.inherit(loaded)
     data = stage_data(stage, method, options)
     epoch = steps_an_epoch(len(data.training_set("train") or ()), data.batch_size, options.processes)
     steps = _steps(options.recipe.stage(stage), facts, epoch)
@@ -178,9 +182,20 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
         trainer = _trainer(stage, steps, last, [rate, Steps(advance)], options)
         trainer.fit(method, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if trainer.is_global_zero:
-        done = {**facts, "steps_done": trainer.global_step}
+        done = {**facts, "steps_done": trainer.global_step, "begun_from": files or None}
         save_weights(stage, options.recipe.tree(stage), method.networks(), options.weights, training=done)
     trainer.strategy.barrier()
+
+
+def _from_imagenet(
+    stage: str, method: Colorizer, loaded: frozenset[str], options: TrainingOptions
+) -> Mapping[str, torch.nn.Module]:
+    """Return the parts that begin from ImageNet weights: those of networks that were loaded already do not."""
+    if not options.recipe.stage(stage).pretrained:
+        return {}
+    networks = method.networks()
+    begun = {part for name in loaded for part in networks[name].modules()}
+    return {name: part for name, part in method.pretrained().items() if part not in begun}
 
 
 def _start(stage: str, options: TrainingOptions) -> Path | None:

@@ -289,6 +289,16 @@ def test_statistics_are_shared_only_where_every_process_has_some(stage: str, tmp
         training.stage_data(stage, method, loose)
 
 
+def test_a_stage_may_have_pictures_of_its_own_size(tmp_path: Path) -> None:
+    changed = recipe(zhang_eccv16=Stage(steps=1, learning_rate=1e-3, data={"train_size": 16}))
+    method = build_method(changed.tree("zhang-eccv16"))
+    sizes = [
+        training.stage_data("zhang-eccv16", method, options(tmp_path, recipe=each)).train_size
+        for each in (RECIPE, changed)
+    ]
+    assert sizes == [32, 16]
+
+
 def test_epochs_become_steps(tmp_path: Path) -> None:
     twice = recipe(instcolor_full=Stage(epochs=2, learning_rate=1e-3, schedule="linear", decay_from=1))
     folder = train("instcolor-full", options(tmp_path, recipe=twice))
