@@ -15,22 +15,23 @@ from lightning_modules.losses.ab_bins import ab_bins
 from lightning_modules.losses.color_prior import ColorPrior
 from lightning_modules.losses.euclidean import euclidean_loss
 from lightning_modules.losses.rebalanced import rebalanced_cross_entropy, rebalancing_weights
-from lightning_modules.networks.eccv16 import AB_SCALE, CELL, Eccv16Net, Eccv16RegressionNet
+from lightning_modules.networks.cells import BinNetwork, CellNetwork
+from lightning_modules.networks.eccv16 import AB_SCALE, CELL
 
 
-def cell_truth(chroma: Tensor) -> Tensor:
-    """Return the top left pixel of each cell of (B, 2, H, W) chroma, as (B, 2, ceil(H / 4), ceil(W / 4)).
+def cell_truth(chroma: Tensor, cell: int = CELL) -> Tensor:
+    """Return the top left pixel of each cell of (B, 2, H, W) chroma, as (B, 2, ceil(H / cell), ceil(W / cell)).
 
     Source:
         The training network in the authors' repository subsamples; it does not average.
     """
-    return chroma[..., ::CELL, ::CELL]
+    return chroma[..., ::cell, ::cell]
 
 
-def enlarged(cells: Tensor, light: Tensor) -> Tensor:
+def enlarged(cells: Tensor, light: Tensor, cell: int) -> Tensor:
     """Return the (B, 2, h, w) chroma of cells at the size of the (B, 1, H, W) light, scaled up bilinearly."""
     height, width = light.shape[-2:]
-    chroma = functional.interpolate(cells, scale_factor=CELL, mode="bilinear", align_corners=False)
+    chroma = functional.interpolate(cells, scale_factor=cell, mode="bilinear", align_corners=False)
     return chroma[:, :, :height, :width]
 
 
@@ -92,7 +93,7 @@ class ZhangColorizer(ZhangTraining):
     def __init__(
         self,
         *,
-        network: Eccv16Net,
+        network: BinNetwork,
         temperature: float = 0.38,
         neighbours: int = 5,
         sigma: float = 5.0,
@@ -122,11 +123,12 @@ class ZhangColorizer(ZhangTraining):
         source = data.source("train")
         if source is not None and self.rebalance:
             photos = read_chromas(source, spread(source.photos, self.prior_photos), training_size(data))
-            self.prior.learn(cell_truth(chroma) for _, chroma in photos)
+            self.prior.learn(cell_truth(chroma, self.network.cell) for _, chroma in photos)
 
     def colorize(self, gray: GrayBatch) -> Tensor:
-        """Return the annealed mean, scaled up from cells of 4 x 4 pixels."""
-        return enlarged(self.network.decode(self.network(gray.light), self.temperature), gray.light)
+        """Return the annealed mean, scaled up from the cells of the network."""
+        answer = self.network.decode(self.network(gray.light), self.temperature)
+        return enlarged(answer, gray.light, self.network.cell)
 
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
         """Return the rebalanced cross-entropy as `loss`, the plain one as `cross_entropy`, in nat.
@@ -136,7 +138,7 @@ class ZhangColorizer(ZhangTraining):
         weights = rebalancing_weights(self.prior.probability, self.uniform)
         rebalanced, plain = rebalanced_cross_entropy(
             self.network(batch.gray.light),
-            cell_truth(batch.chroma),
+            cell_truth(batch.chroma, self.network.cell),
             self.bins,
             weights,
             neighbours=self.neighbours,
@@ -156,7 +158,7 @@ class ZhangRegression(ZhangTraining):
         Zhang et al. 2016, equation 1; "L2" of table 1 and, begun from the rebalanced classification, "L2, ft".
     """
 
-    def __init__(self, *, network: Eccv16RegressionNet, **solver: Any) -> None:
+    def __init__(self, *, network: CellNetwork, **solver: Any) -> None:
         super().__init__(**solver)
         self.network = network
 
@@ -165,9 +167,10 @@ class ZhangRegression(ZhangTraining):
         return {"network": self.network}
 
     def colorize(self, gray: GrayBatch) -> Tensor:
-        """Return the chroma, scaled up from cells of 4 x 4 pixels."""
-        return enlarged(self.network(gray.light), gray.light)
+        """Return the chroma, scaled up from the cells of the network."""
+        return enlarged(self.network(gray.light), gray.light, self.network.cell)
 
     def loss(self, batch: ColorBatch) -> dict[str, Tensor]:
-        """Return the squared error as `loss`, in the network's units; works at the size of the batch."""
-        return {"loss": euclidean_loss(self.network(batch.gray.light), cell_truth(batch.chroma), scale=AB_SCALE)}
+        """Return the squared error as `loss`, in units of 110; works at the size of the batch."""
+        truth = cell_truth(batch.chroma, self.network.cell)
+        return {"loss": euclidean_loss(self.network(batch.gray.light), truth, scale=AB_SCALE)}

@@ -84,3 +84,21 @@ def soft_encode(chroma: Tensor, bins: Tensor, neighbours: int = 5, sigma: float 
     """
     near = squared_distances(chroma, bins).topk(neighbours, dim=1, largest=False)
     return near.indices, (-near.values / (2 * sigma**2)).softmax(dim=1)
+
+
+def annealed_mean(logits: Tensor, bins: Tensor, temperature: float) -> Tensor:
+    """Return the mean of the bins under logits that were divided by a temperature.
+
+    Args:
+        logits: (B, Q, H, W).
+        bins: (Q, 2) centres, in whatever unit.
+        temperature: above 0.
+
+    Returns:
+        (B, 2, H, W) float32 or wider, in the unit of `bins`.
+
+    Source:
+        Zhang et al. 2016, equation 5.
+    """
+    share = (logits.float() / temperature).softmax(dim=1)
+    return torch.einsum("bqhw,qc->bchw", share, bins.float())

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from lightning_modules.losses.ab_bins import ab_bins
+from lightning_modules.losses.ab_bins import ab_bins, annealed_mean
+from lightning_modules.networks.cells import BinNetwork, CellNetwork
 from lightning_modules.networks.width import scaled
 
 AB_SCALE = 110.0
@@ -44,7 +44,7 @@ def _keep_variance(network: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class Eccv16Trunk(nn.Module):
+class Eccv16Trunk(CellNetwork):
     """Answer `outputs` channels for each cell of 4 x 4 pixels: all layers that the networks of the paper share.
 
     Weights begin as He et al. 2015 (equation 10) would have them, which stands in for the authors' initialisation from
@@ -57,6 +57,8 @@ class Eccv16Trunk(nn.Module):
     Source:
         Zhang et al. 2016, table 4; github.com/richzhang/colorization for the order of ReLU and batch norm.
     """
+
+    cell: ClassVar[int] = CELL
 
     def __init__(self, outputs: int, width: float) -> None:
         super().__init__()
@@ -97,7 +99,7 @@ class Eccv16Trunk(nn.Module):
         return features[:, :, :rows, :columns]
 
 
-class Eccv16Net(Eccv16Trunk):
+class Eccv16Net(Eccv16Trunk, BinNetwork):
     """Give each cell of 4 x 4 pixels a distribution over the 313 bins of `ab_bins`, as logits.
 
     The keys of the state dict are those of the released PyTorch network. Its last layer, `model_out`, holds the centres
@@ -129,9 +131,7 @@ class Eccv16Net(Eccv16Trunk):
         Source:
             Zhang et al. 2016, equation 5.
         """
-        share = (logits.float() / temperature).softmax(dim=1)
-        chroma: Tensor = torch.einsum("bqhw,cq->bchw", share, self.model_out.weight[:, :, 0, 0].float())
-        return chroma * AB_SCALE
+        return annealed_mean(logits, self.model_out.weight[:, :, 0, 0].T, temperature) * AB_SCALE
 
 
 class Eccv16RegressionNet(Eccv16Trunk):

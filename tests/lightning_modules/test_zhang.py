@@ -18,6 +18,7 @@ from lightning_modules.baselines.zhang import ZhangColorizer, ZhangRegression
 from lightning_modules.losses.ab_bins import ab_bins
 from lightning_modules.losses.color_prior import smooth_counts
 from lightning_modules.losses.rebalanced import rebalanced_cross_entropy, rebalancing_weights
+from lightning_modules.networks.cells import CellNetwork
 from lightning_modules.networks.eccv16 import Eccv16Net, Eccv16RegressionNet
 
 
@@ -167,10 +168,12 @@ def test_regression_takes_over_the_trunk_of_a_classification() -> None:
         assert torch.equal(features(network, light), features(trained, light))
 
 
-def features(network: Eccv16Net | Eccv16RegressionNet, light: torch.Tensor) -> torch.Tensor:
+def features(network: CellNetwork, light: torch.Tensor) -> torch.Tensor:
     """Return what the last convolution sees."""
     seen: list[torch.Tensor] = []
-    handle = network.eval().model8[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    handle = (
+        network.eval().get_submodule("model8.6").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    )
     network(light)
     handle.remove()
     return seen[0]
@@ -216,7 +219,9 @@ def test_the_published_solver(make: Callable[[], ZhangColorizer | ZhangRegressio
 def test_the_centres_of_the_bins_are_not_optimised() -> None:
     colorizer = method()
     groups = colorizer.configure_optimizers()["optimizer"].param_groups
-    assert id(colorizer.network.model_out.weight) not in {id(weight) for group in groups for weight in group["params"]}
+    assert id(colorizer.network.get_parameter("model_out.weight")) not in {
+        id(weight) for group in groups for weight in group["params"]
+    }
 
 
 def two_colors() -> ColorBatch:
