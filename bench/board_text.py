@@ -6,6 +6,7 @@ from bench.board import Board, Cell, Cost, Entry, full_count
 from bench.scoring.frechet import LEAST_FOR_FID
 from bench.scoring.metrics import METRICS, Metric
 from bench.sheet import Sheet, SheetCell, SheetLine
+from bench.tracks import AUTOMATIC, SEEN
 
 MISSING = "—"
 ORACLE = "annotations"
@@ -14,7 +15,7 @@ GROUPS = (
     "Methods of one tie group cannot be told apart from its first: sign-flip tests of the mean difference over images, "
     "false discovery rate 5 % over all pairs."
 )
-TO_TRUTH = "( ): the mean less that of the true pictures; nearest to zero is best."
+TO_TRUTH = "( ): the mean less that of the true pictures{}."
 COSTS: Mapping[str, tuple[str, float]] = {
     "images_per_second": ("images/s", 1.0),
     "parameters": ("parameters [M]", 1e6),
@@ -92,9 +93,10 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     sorting = METRICS[board.sort]
     unit = "images" if board.level == "image" else "instances"
     ranked = sum(entry.rank is not None for entry in board.entries)
-    alone = " without hints or errors of boxes" if any(entry.conditions for entry in board.entries) else ""
+    alone = " without errors of boxes" if any(entry.errors for entry in board.entries) else ""
     nothing = f"No whole, trained run{alone} has {sorting.name} to rank by."
-    lines = [f"Ranked by {sorting.name}." if ranked else nothing]
+    lines = [] if board.track == AUTOMATIC else [SEEN[board.track]]
+    lines.append(f"Ranked by {sorting.name}." if ranked else nothing)
     lines += tell_detectors(board)
     lines.append(f"n: {unit} in the mean.")
     known = any(cell.low is not None for entry in board.entries for cell in entry.scores.values())
@@ -104,8 +106,7 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         lines.append(GROUPS)
     elif ranked > 1 and known:
         lines.append(f"Ranks are not significance: {'see' if interval else 'a wider terminal shows'} the intervals.")
-    if any(cell.difference is not None for entry in board.entries for cell in entry.scores.values()):
-        lines.append(TO_TRUTH)
+    lines += _tell_truth(board)
     if any(0 < entry.scores["fid"].n < LEAST_FOR_FID for entry in board.entries if "fid" in entry.scores):
         lines.append(FEW_FOR_FID)
     lines += _tell_boxes(board)
@@ -113,15 +114,31 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         lines.append("Several seeds: the mean over them, the interval from the lowest to the highest end of theirs.")
     if any(entry.partial or entry.untrained for entry in board.entries):
         lines.append("Partial and untrained runs stand below and have no rank.")
-    if any(entry.hints for entry in board.entries):
-        lines.append("Methods with hints saw some true colours: they stand below and have no rank.")
-    full = full_count(board.entries, sorting)
-    if any(entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full for entry in board.entries):
+    if _some_lack_pictures(board, sorting):
         lines.append("Methods with fewer scored pictures than others stand below and have no rank.")
     lines += _cost_captions(board) if costs else []
     if not board.sources:
         return lines
     return [*lines, PUBLISHED, *([ANY_DETECTOR] if board.detectors else []), *other]
+
+
+def _some_lack_pictures(board: Board, sorting: Metric) -> bool:
+    """Tell whether a competing entry has fewer pictures in its mean than others of its track."""
+    tracks = {entry.track for entry in board.entries}
+    parts = [[entry for entry in board.entries if entry.track == track] for track in tracks]
+    return any(
+        entry.competes and entry.scores.get(sorting.id, Cell(None, n=full)).n < full
+        for part, full in ((part, full_count(part, sorting)) for part in parts)
+        for entry in part
+    )
+
+
+def _tell_truth(board: Board) -> list[str]:
+    """Return what the numbers in round brackets are, and of which metrics they rank."""
+    shown = {name for entry in board.entries for name, cell in entry.scores.items() if cell.difference is not None}
+    nearest = [metric.name for metric in board.metrics if metric.id in shown and metric.direction == "truth"]
+    best = f"; of {_listed(nearest)} nearest to zero is best" if nearest else ""
+    return [TO_TRUTH.format(best)] if shown else []
 
 
 def tell_detectors(board: Board) -> list[str]:

@@ -11,6 +11,7 @@ from bench.breakdown import Mean, column_means
 from bench.observations import Observations, mean_over_seeds, pair, read_observations
 from bench.record import RunRecord
 from bench.scoring.metrics import Level
+from bench.tracks import AUTOMATIC
 
 Run = tuple[Path, RunRecord]
 
@@ -71,11 +72,11 @@ class BoxRuns:
 
 
 def box_runs(board: Board, runs: Mapping[RunKey, Run]) -> list[BoxRuns]:
-    """Return the whole, trained entries of a board without hints, also those whose boxes were perturbed."""
+    """Return the whole, trained entries of a board that saw light and boxes alone, also perturbed ones."""
     measured = [
         entry
         for entry in board.entries
-        if entry.reported is None and not entry.partial and not entry.untrained and not entry.hints
+        if entry.reported is None and not entry.partial and not entry.untrained and entry.track == AUTOMATIC
     ]
     return [BoxRuns(entry, tuple(runs[key] for key in entry.runs)) for entry in measured]
 

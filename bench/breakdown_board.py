@@ -1,5 +1,6 @@
 """Breakdowns of several methods beside each other: methods x groups by one metric. Knows no torch."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ def read_breakdown_boards(
     boards = rank_records([record for _, record in runs], sort=sort or DEFAULT_SORT, levels=[fitting])
     found = {run_key(record): folder for folder, record in runs}
     chosen = [replace(board, detectors=shown.detectors) for board in check_measured(boards, folders, sort)]
-    return [break_down_board(board, by, found) for board in chosen]
+    return [break_down_board(part, by, found) for board in chosen for part in board.parts]
 
 
 def break_down_board(board: Board, by: By, folders: Mapping[RunKey, Path]) -> BreakdownBoard:
@@ -136,14 +137,16 @@ def _group_score(groups: Sequence[Group], metric: str) -> GroupScore:
 def _with_ranks(
     board: Board, groups: Sequence[str], scores: Sequence[Mapping[str, GroupScore]]
 ) -> tuple[Mapping[str, GroupScore], ...]:
-    """Rank the ranked entries of a board within each group."""
+    """Rank the ranked entries of each track of a board within each group."""
     metric = METRICS[board.sort]
     ranked: list[dict[str, GroupScore]] = [dict(line) for line in scores]
-    for name in groups:
+    tracks = {entry.track for entry in board.entries}
+    for name, track in itertools.product(groups, tracks):
         demerits = {
             index: demerit
             for index, (entry, line) in enumerate(zip(board.entries, scores, strict=True))
-            if entry.rank and name in line and (demerit := line[name].cell.demerit(metric)) is not None
+            if entry.track == track and entry.rank and name in line
+            if (demerit := line[name].cell.demerit(metric)) is not None
         }
         for index, place in places(demerits).items():
             score = scores[index][name]

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bench.errors import UsageError
 from bench.plugins import Extended, Plugin
 from bench.reported import Reported
+from bench.tracks import AUTOMATIC, TrackKind
 
 HERE = Path(__file__).parent
 Tree = dict[str, Any]
@@ -42,6 +43,7 @@ class MethodCard(BaseModel):
 
     Attributes:
         uses_hints: whether it takes colours that are given away, `hints: N` in a suite.
+        track: what it cannot do without: `hints`, or a `reference` picture; any other method is `automatic`.
         stages: ids of the methods to be trained one after another, its own last; empty where nothing is trained.
         weights: its published weights; None where there are none.
         reported: figures of it that papers give; facts only, never mixed with measured ones.
@@ -60,12 +62,19 @@ class MethodCard(BaseModel):
     license: str
     uses_boxes: bool
     uses_hints: bool = False
+    track: TrackKind = AUTOMATIC
     trainable: bool
     stages: tuple[str, ...] = ()
     published: Published = Published()
     weights: Release | None = None
     reported: tuple[Reported, ...] = ()
     plugin: str | None = None
+
+    @model_validator(mode="after")
+    def _takes_what_it_needs(self) -> Self:
+        if self.track == "hints" and not self.uses_hints:
+            raise ValueError("a method of the track `hints` uses hints: say `uses_hints: true`")
+        return self
 
 
 DETECTORS: Mapping[str, str] = MappingProxyType(

@@ -225,9 +225,10 @@ def format_boards(boards: Sequence[Board], form: str) -> str:
 
 
 def tables_of(boards: Sequence[Board]) -> Tables:
-    """Return one table a board, and all in one."""
+    """Return one table a board and kind of track, and all in one."""
     sheets = [
-        (sheet_of(board), sheet_of(board, costs=False), sheet_of(board, interval=False, costs=False))
+        (sheet_of(part), sheet_of(part, costs=False), sheet_of(part, interval=False, costs=False))
         for board in boards
+        for part in board.parts
     ]
     return Tables("Leaderboard", sheets, columns_of(boards), to_lines(boards))

@@ -12,6 +12,7 @@ from bench.observations import Observations, mean_over_seeds, pair
 from bench.record import RunRecord, Score
 from bench.scoring.metrics import METRICS, Level, Metric
 from bench.statistics import tie_groups
+from bench.tracks import AUTOMATIC, track_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ PLACE_COLUMNS = ("dataset", "protocol", "level", "rank", "tie_group")
 FIRST_COLUMNS = (*PLACE_COLUMNS, "method", "detector", "seeds", "n", "partial", "untrained")
 METRIC_COLUMNS = ("", "_low", "_high", "_rank")
 CONDITION_COLUMNS = ("hints", "box_errors")
+TRACK_COLUMNS = ("track",)
 COST_COLUMNS = ("images_per_second", "parameters", "gmacs")
 PUBLISHED_COLUMNS = ("published", "verified")
 
@@ -37,9 +39,10 @@ def rank_records(
 
     Runs of one method and detector with different seeds are one entry with the mean over them, unless their settings,
     their networks' sizes or their precision differ. Partial and untrained runs are entries of their own, below the
-    others and without rank; so are runs with hints, which saw true colours, and with boxes that were made worse on
-    purpose. So are, by each metric, those whose mean is over fewer pictures than others': the ones that failed may be
-    the hard ones. What no method could score harms none. Runs on other pictures, or under a protocol of other content,
+    others and without rank; so are runs with boxes that were made worse on purpose. Runs that saw more than light and
+    boxes are ranked below those that did not, each track by itself. Without rank are, by each metric, those whose mean
+    is over fewer pictures than others': the ones that failed may be the hard ones. What no method could score harms
+    none. Runs on other pictures, or under a protocol of other content,
     never share a board, even if they share a name: then `#` and the digest's first digits follow it.
 
     Args:
@@ -94,13 +97,21 @@ def _board(
     entries = [_entry(name, runs, level, sort) for name, runs in name_groups(records)]
     present = {name for entry in entries for name, cell in entry.scores.items() if cell.mean is not None}
     metrics = tuple(METRICS[name] for name in METRICS if name in present)
+    tracks = sorted({entry.track for entry in entries}, key=track_order)
+    parts = [[entry for entry in entries if entry.track == track] for track in tracks]
+    ranked = [entry for part in parts for entry in _ranked(part, metrics, sort, observations)]
+    return Board(dataset, protocol, level, sort, metrics, tuple(ranked))
+
+
+def _ranked(
+    entries: Sequence[Entry], metrics: Sequence[Metric], sort: str, observations: Mapping[RunKey, Observations]
+) -> list[Entry]:
+    """Rank the entries of one track, best first."""
     for metric in metrics:
         entries = _with_metric_ranks(entries, metric)
     ranked = [_with_rank(entry, sort) for entry in entries]
     ordered = sorted(ranked, key=lambda entry: (entry.rank or math.inf, entry.method, entry.detector, entry.notes))
-    if METRICS[sort].direction != "truth":
-        ordered = _with_tie_groups(ordered, observations)
-    return Board(dataset, protocol, level, sort, metrics, tuple(ordered))
+    return ordered if METRICS[sort].direction == "truth" else _with_tie_groups(ordered, observations)
 
 
 def name_groups(records: Sequence[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
@@ -128,7 +139,7 @@ def _group_seeds(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Group the runs that can be one thing with several seeds: alike but for the seed, which all differ in."""
     kinds: dict[tuple[object, ...], list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: (record.seed, record.run_id)):
-        conditions = (record.hints, _errors(record))
+        conditions = (record.hints, record.ranked_in, _errors(record))
         alike = (*sorted(record.parameters.items()), record.precision, record.digests.settings, conditions)
         kinds.setdefault(alike, []).append(record)
     groups: list[list[RunRecord]] = []
@@ -155,6 +166,7 @@ def _entry(method: str, records: Sequence[RunRecord], level: Level, sort: str) -
         hints=first.hints or 0,
         errors=_errors(first),
         detector_id=_detector_id(first),
+        track=first.ranked_in,
     )
 
 
@@ -244,7 +256,8 @@ def columns_of(boards: Sequence[Board]) -> list[str]:
     scores = [f"{metric}{part}" for metric in _metrics_of(boards) for part in METRIC_COLUMNS]
     conditions = CONDITION_COLUMNS if any(entry.conditions for board in boards for entry in board.entries) else ()
     published = PUBLISHED_COLUMNS if any(board.published for board in boards) else ()
-    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS, *conditions, *published]
+    tracks = TRACK_COLUMNS if any(entry.track != AUTOMATIC for board in boards for entry in board.entries) else ()
+    return [*FIRST_COLUMNS, *scores, *COST_COLUMNS, *conditions, *published, *tracks]
 
 
 def to_lines(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -284,4 +297,5 @@ def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
     conditions = (entry.hints or None, entry.errors.words if entry.errors else None)
     line |= dict(zip(CONDITION_COLUMNS, conditions, strict=True))
     verified = None if entry.reported is None else entry.reported.verified_by is not None
-    return line | dict(zip(PUBLISHED_COLUMNS, (entry.source or None, verified), strict=True))
+    line |= dict(zip(PUBLISHED_COLUMNS, (entry.source or None, verified), strict=True))
+    return line | dict(zip(TRACK_COLUMNS, (entry.track,), strict=True))

@@ -28,6 +28,7 @@ from bench.provenance import git_state, package_versions
 from bench.rows import Row, Scores
 from bench.scoring.metrics import METRICS, metrics_at
 from bench.statistics import bootstrap_interval
+from bench.tracks import AUTOMATIC, track_of
 from datamodules.protocol import Protocol
 
 SCHEMA = 1
@@ -42,8 +43,8 @@ class Score(BaseModel):
         n: how many pictures or instances have the score.
         low: lower end of the 95 % bootstrap interval over pictures, `high` the upper one; None for a single picture,
             and for a metric that only a set has.
-        difference: signed difference of the mean to that of the truth, for a metric that is best where the truth is;
-            None for the others, which don't write it.
+        difference: signed difference of the mean to that of the truth, for a metric that has a companion; None for the
+            others, which don't write it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +132,8 @@ class RunRecord(BaseModel):
         detector_error: how the boxes differ from the annotations; None without either, and in old records.
         hints: squares of each picture whose true colour the method was given; None without, and in old records.
         detector_id: the detector, whatever its name; None for a folder that was scored, and in old records.
+        track: `automatic`, `hints-<N>` or `reference`: among which runs it is ranked; None for a folder that was scored
+            and in old records, where `hints` tell.
     """
 
     model_config = ConfigDict(
@@ -168,6 +171,12 @@ class RunRecord(BaseModel):
     detector_error: DetectorError | None = None
     hints: PositiveInt | None = None
     detector_id: str | None = None
+    track: str | None = None
+
+    @property
+    def ranked_in(self) -> str:
+        """Return the track that it is ranked in."""
+        return self.track or track_of(AUTOMATIC, self.hints or 0)
 
     @property
     def path(self) -> str:
@@ -210,6 +219,7 @@ def build_record(
     detector_error: DetectorError | None = None,
     hints: int | None = None,
     detector_id: str | None = None,
+    track: str | None = None,
 ) -> RunRecord:
     """Compute the record of a run; what is not named here goes into the field of the same name.
 
@@ -250,6 +260,7 @@ def build_record(
         detector_error=detector_error,
         hints=hints,
         detector_id=detector_id,
+        track=track,
     )
 
 

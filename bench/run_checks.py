@@ -193,6 +193,7 @@ def _said_by_suite(run: Run, suite: Suite, record: RunRecord) -> dict[str, objec
         "partial": suite.limit is not None or record.counts.images < total,
         "perturbation": _said_errors(detector, record),
         "hints": method.hints or None,
+        "track": method.track if record.track is not None else None,
         "detector_id": detector.id if record.detector_id is not None else None,
     }
 
@@ -208,7 +209,7 @@ def _said_errors(detector: DetectorChoice, record: RunRecord) -> Perturbation | 
 def _said_by_score(run: Run) -> dict[str, object]:
     said = {name: run.config.get(key) for name, key in SCORE_NAMES.items()}
     fixed = {"suite": "score", "detector": DETECTOR, "seed": SEED, "precision": "32", "untrained": False}
-    fixed |= dict.fromkeys(("perturbation", "hints", "detector_id"))
+    fixed |= dict.fromkeys(("perturbation", "hints", "detector_id", "track"))
     if "partial" in run.expected:
         return {**said, **fixed, "partial": run.expected["partial"] == "true"}
     whole = {} if run.config.get("partial") else {"partial": False}  # old, and --partial alone does not tell

@@ -162,6 +162,7 @@ def finish(suite: Suite, job: Job, options: Options, started: datetime, effort: 
             detector_error=None if job.boxes is None else job.boxes.error,
             hints=request.hints or None,
             detector_id=job.run.detector.id,
+            track=job.run.method.track,
         )
 
     return write_results(request.folder, request.run_id, request.metrics, describe)

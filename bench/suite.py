@@ -11,6 +11,7 @@ from bench import catalog
 from bench.box_errors import ERROR_KINDS, BoxErrors, error_label
 from bench.errors import UsageError
 from bench.scoring.metrics import find_metric
+from bench.tracks import track_of
 from datamodules.protocol import PROTOCOLS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -65,7 +66,8 @@ class MethodChoice(Choice):
 
     `weights` is a folder, `untrained`, or None for what is found by the method's id. `hints` is how many squares of
     each picture give their true colour away, to a method that takes hints; without a name such a choice is called
-    `<id>-hints<N>`, so that no table takes it for the unaided method.
+    `<id>-hints<N>`, so that no table takes it for the unaided method. In a suite it may be a list, which stands for as
+    many methods, each with that ending.
     """
 
     weights: str | None = None
@@ -73,18 +75,27 @@ class MethodChoice(Choice):
 
     @classmethod
     def _usual_name(cls, fields: Mapping[str, Any]) -> str:
-        hints = fields.get("hints")
-        return f"{fields['id']}-hints{hints}" if isinstance(hints, int) and hints > 0 else str(fields["id"])
+        return f"{fields['id']}{_hints_label(fields.get('hints'))}"
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        catalog.known("method", self.id, catalog.methods())
-        if self.hints and not catalog.methods()[self.id].uses_hints:
+        card = catalog.methods()[catalog.known("method", self.id, catalog.methods())]
+        if self.hints and not card.uses_hints:
             takers = ", ".join(name for name, card in catalog.shipped_methods().items() if card.uses_hints)
             raise UsageError(
                 f"{self.id} takes no hints, but was given `hints: {self.hints}`: leave it out, or choose {takers}"
             )
+        if card.track == "hints" and not self.hints:
+            raise UsageError(
+                f"{self.id} has no colours but those of hints: say how many squares of each picture it is given, such "
+                f"as {{id: {self.id}, hints: 10}}"
+            )
         return self
+
+    @property
+    def track(self) -> str:
+        """Return among which runs it is ranked."""
+        return track_of(catalog.methods()[self.id].track, self.hints)
 
     @property
     def untrained(self) -> bool:
@@ -196,11 +207,16 @@ class Suite(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _listed_errors(cls, value: Any) -> Any:
-        """Write out every detector with a list of errors."""
-        if not isinstance(value, Mapping) or not isinstance(value.get("detectors"), list | tuple):
+    def _listed(cls, value: Any) -> Any:
+        """Write out every detector with a list of errors, and every method with a list of hints."""
+        if not isinstance(value, Mapping):
             return value
-        return {**value, "detectors": [one for detector in value["detectors"] for one in expand_errors(detector)]}
+        expanded = {
+            key: [one for choice in value[key] for one in expand(choice)]
+            for key, expand in (("methods", expand_hints), ("detectors", expand_errors))
+            if isinstance(value.get(key), list | tuple)
+        }
+        return {**value, **expanded}
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -213,6 +229,31 @@ class Suite(BaseModel):
         _unique("detector", self.detectors)
         _unique("dataset", self.datasets)
         return self
+
+
+def expand_hints(method: Any) -> list[Any]:
+    """Return the methods that one entry of a suite stands for: one for each number of hints of its list, if it has one.
+
+    >>> [one["hints"] for one in expand_hints({"id": "levin-2004", "hints": [1, 10]})]
+    [1, 10]
+
+    Raises:
+        UsageError: The list is empty.
+    """
+    if not isinstance(method, Mapping) or not isinstance(method.get("hints"), list):
+        return [method]
+    if not method["hints"]:
+        raise UsageError(f"method {method.get('id')!r} has an empty list of hints: give one number or more")
+    name = method.get("name")
+    choices: list[dict[str, Any]] = [{**method, "hints": count} for count in method["hints"]]
+    if isinstance(name, str):
+        return [{**choice, "name": f"{name}{_hints_label(choice['hints'])}"} for choice in choices]
+    return choices
+
+
+def _hints_label(hints: object) -> str:
+    """Return what follows a method's name, from a number of hints that need not be valid yet."""
+    return f"-hints{hints}" if isinstance(hints, int) and hints > 0 else ""
 
 
 def expand_errors(detector: Any) -> list[Any]:

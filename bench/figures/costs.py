@@ -61,7 +61,7 @@ def _draw(subject: Subject, kind: str, title: str, cost: Callable[[Cost], float 
 
 def _draw_point(axes: "Axes", method: Method, cost: float, subject: Subject, *, interval: bool) -> Any:
     cell, look = method.cell(subject.metric), method.look
-    face = look.color if method.entry.rank else "white"
+    face = look.color if method.entry.unaided_rank else "white"
     return axes.errorbar(
         cost,
         cell.mean or 0.0,

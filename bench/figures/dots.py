@@ -7,6 +7,7 @@ from bench.board import Cell
 from bench.figures.names import count_lines, labels
 from bench.figures.style import COLUMN, MUTED, one_panel
 from bench.figures.subjects import Method, Plot, Subject
+from bench.tracks import AUTOMATIC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,17 @@ def draw_scores(subject: Subject) -> Plot:
         f"{subject.place}.",
         _meaning(subject, cells),
         "Dashed: the mean of the true pictures, nearest to which is best." if truth is not None else "",
-        "Hollow dots have no rank." if any(method.entry.rank is None for method in methods) else "",
+        _hollow(methods),
     )
     return subject.plot(figure, ("scores",), len(methods), caption)
+
+
+def _hollow(methods: Sequence[Method]) -> str:
+    """Say what hollow dots mean; nothing where there are none."""
+    if all(method.entry.unaided_rank is not None for method in methods):
+        return ""
+    guided = any(method.entry.track != AUTOMATIC for method in methods)
+    return f"Hollow dots have no rank{', or see more than light and boxes' * guided}."
 
 
 def _truth(cells: Sequence[Cell]) -> float | None:
@@ -53,7 +62,7 @@ def draw_dots(axes: "Axes", methods: Sequence[Method], cells: Sequence[Cell | No
     """Draw a cell of each method, the first on top; one that has none leaves its line empty."""
     for place, (method, cell) in enumerate(zip(methods, cells, strict=True)):
         if cell is not None and cell.mean is not None:
-            draw_mean(axes, method, cell, place, hollow=method.entry.rank is None)
+            draw_mean(axes, method, cell, place, hollow=method.entry.unaided_rank is None)
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.grid(axis="x")
 
@@ -93,9 +102,9 @@ def _names(methods: Sequence[Method]) -> list[str]:
 
 
 def name_methods(axes: "Axes", methods: Sequence[Method]) -> None:
-    """Write the methods beside their lines, and rule off those without rank."""
+    """Write the methods beside their lines, and rule off those without rank among automatic ones."""
     axes.set_yticks(range(len(methods)), _names(methods))
     axes.tick_params("y", length=0)
-    unranked = [place for place, method in enumerate(methods) if method.entry.rank is None]
+    unranked = [place for place, method in enumerate(methods) if method.entry.unaided_rank is None]
     if unranked and unranked[0] > 0:
         axes.axhline(unranked[0] - 0.5, color=MUTED, linewidth=0.6)

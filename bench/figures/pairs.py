@@ -39,7 +39,7 @@ def _label(name: str) -> str:
 
 def best_pair(subject: Subject) -> MethodComparison | None:
     """Compare the best two methods that have a rank and single scores; None where there are no two."""
-    ranked = [method for method in subject.scored if method.entry.rank is not None]
+    ranked = [method for method in subject.scored if method.entry.unaided_rank is not None]
     return _compare(subject, *ranked[:2]) if len(ranked) > 1 else None
 
 

@@ -14,6 +14,7 @@ from bench.report.selection import Order, choose, goodness, orders
 from bench.report.thumbnails import Place
 from bench.rows import Row, read_rows
 from bench.scoring.metrics import METRICS, Metric, row_columns
+from bench.tracks import AUTOMATIC
 
 Runs = Mapping[RunKey, tuple[Path, RunRecord]]
 
@@ -44,6 +45,11 @@ class Version:
     def hints(self) -> int:
         """Return how many squares of true colour the method was given."""
         return (self.record.hints or 0) if self.record is not None else 0
+
+    @property
+    def guided(self) -> bool:
+        """Whether the method saw more than light and boxes."""
+        return self.record is not None and self.record.ranked_in != AUTOMATIC
 
     @property
     def is_truth(self) -> bool:

@@ -71,9 +71,9 @@ class Picture:
         ]
 
     def best(self, metric: Metric) -> frozenset[int]:
-        """Return the places of the figures with the best score, of those that were given no true colour."""
+        """Return the places of the figures with the best score, of those that saw light and boxes alone."""
         goods = [
-            None if figure.row is None or figure.version.hints else goodness(metric, figure.row.scores)
+            None if figure.row is None or figure.version.guided else goodness(metric, figure.row.scores)
             for figure in self.figures
         ]
         highest = max((good for good in goods if good is not None), default=None)
@@ -139,7 +139,7 @@ class Gallery:
             "title": visible(self.choice.subject.title),
             "versions": [visible(version.label) for version in versions],
             "methods": [place for place, version in enumerate(versions) if version.rows is not None],
-            "hinted": [place for place, version in enumerate(versions) if version.hints],
+            "hinted": [place for place, version in enumerate(versions) if version.guided],
             "metric": self.choice.metric.id,
             "pictures": [picture.data(self.choice.metrics) for picture in self.pictures],
         }

@@ -72,7 +72,7 @@ def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Galle
     boards = rank_runs(runs)
     return _render(
         "report.html.j2",
-        boards=boards,
+        boards=_parts(boards),
         plots=plot_data(runs, boards),
         records=sorted(records, key=lambda record: (record.dataset, record.method, record.detector, record.seed)),
         facts=facts(records),
@@ -88,7 +88,12 @@ def report_page(runs: Sequence[tuple[Path, RunRecord]], pictures: Sequence[Galle
 
 def leaderboard_page(boards: Sequence[Board]) -> str:
     """Return the boards alone as HTML."""
-    return _render("leaderboard.html.j2", boards=boards)
+    return _render("leaderboard.html.j2", boards=_parts(boards))
+
+
+def _parts(boards: Sequence[Board]) -> list[Board]:
+    """Return what is shown as one table each."""
+    return [part for board in boards for part in board.parts]
 
 
 def tables_page(tables: Tables) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from bench.record import RunRecord
 from bench.report.choice import Version
 from bench.terminal import visible
+from bench.tracks import kind_of
 
 
 def premises(versions: Sequence[Version]) -> list[str]:
@@ -24,6 +25,9 @@ def _seen(methods: Sequence[tuple[str, Version, RunRecord]]) -> Iterator[str]:
         which = "Each method that ran here" if submitted else "Each method"
         given = f", but for hints, which gave {', '.join(hints)}" if hints else ""
         yield f"{which} saw the light of the picture, and boxes if it has a detector, but never its colours{given}."
+    shown = [label for label, _, record in methods if kind_of(record.ranked_in) == "reference"]
+    if shown:
+        yield f"{', '.join(shown)} saw another photo in colour beside it."
     if submitted:
         yield f"What {', '.join(submitted)} saw is not known: these pictures were made elsewhere and only scored here."
 

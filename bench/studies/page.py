@@ -113,13 +113,13 @@ class Numbers:
 
     def told_apart(self, level: str, other: str) -> list[tuple[str, Difference]]:
         """Return the ranked runs whose difference to `other` is clear, best first."""
-        runs = [run_name(entry) for entry in self.boards[level].entries if entry.rank is not None]
+        runs = [run_name(entry) for entry in self.boards[level].entries if entry.unaided_rank is not None]
         found = [(run, self.difference(level, run, other)) for run in runs if run != other]
         return [(run, difference) for run, difference in found if difference.clear]
 
     def neighbours(self, level: str) -> list[tuple[Entry, Entry, Difference]]:
         """Return each ranked run with the next one below it, and how far it lies above that one."""
-        ranked = [entry for entry in self.boards[level].entries if entry.rank is not None]
+        ranked = [entry for entry in self.boards[level].entries if entry.unaided_rank is not None]
         sort = self.boards[level].sort
         return [(one, two, self.difference(level, run_name(one), run_name(two), sort)) for one, two in pairwise(ranked)]
 

@@ -17,7 +17,8 @@ from datamodules.protocol import PROTOCOLS
 
 FIELDS = """schema, run_id, suite, method, detector, dataset, protocol, protocol_sha256, seed, partial, untrained,
     image, instance, counts, digests, parameters, git_commit, git_dirty, versions, device, precision, processes,
-    started_utc, seconds, images_per_second, peak_memory_mb, gmacs, perturbation, detector_error, hints, detector_id"""
+    started_utc, seconds, images_per_second, peak_memory_mb, gmacs, perturbation, detector_error, hints, detector_id,
+    track"""
 COUNTS = """images, failed, gray_truth, without_instances, without_detections, instances, left_out_small,
     left_out_crowd, identical, gray_prediction"""
 
