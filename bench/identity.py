@@ -112,6 +112,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "schedule": settings.schedule,
         "decay_from": settings.decay_from,
         "drops": {str(start): rate for start, rate in settings.drops.items()} or None,
+        "pretrained": None if settings.pretrained else False,
         "seed": options.seed,
         "precision": options.precision,
         "sync_batchnorm": options.sync_batchnorm or None,

@@ -194,8 +194,9 @@ def _from_imagenet(
     if not options.recipe.stage(stage).pretrained:
         return {}
     networks = method.networks()
-    begun = {part for name in loaded for part in networks[name].modules()}
-    return {name: part for name, part in method.pretrained().items() if part not in begun}
+    begun = {id(each) for name in loaded for each in networks[name].parameters()}
+    parts = method.pretrained().items()
+    return {name: part for name, part in parts if not any(id(each) in begun for each in part.parameters())}
 
 
 def _start(stage: str, options: TrainingOptions) -> Path | None:

@@ -69,6 +69,15 @@ class Colorizer(pl.LightningModule):
         """Return the parts that a weights folder holds, one file each. Empty for a method without weights."""
         return {}
 
+    def pretrained(self) -> Mapping[str, nn.Module]:
+        """Return the parts that begin a training from ImageNet weights, by torchvision's name of their network.
+
+        Those of the networks as well as those of losses. The state dict of each has keys and shapes of a leading part
+        of torchvision's `vgg16().features` or `vgg19().features`, its first layer one channel instead of three at will.
+        A recipe's `pretrained: false` leaves them as they were drawn.
+        """
+        return {}
+
     def inherit(self, loaded: frozenset[str]) -> None:
         """Fill networks that no weights were loaded for from those named in `loaded`, before training begins."""
 
