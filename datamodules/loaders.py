@@ -1,23 +1,21 @@
 """The training loader: one that goes on in the middle of an epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from datamodules.photo_dataset import Collate, PhotoDataset, Sample
 from datamodules.samplers import EpochSampler
-from datamodules.types import ColorBatch, Failure
 
 
-class TrainingLoader(DataLoader[Sample | Failure]):
+class TrainingLoader(DataLoader[Any]):
     """Serve training batches, and remember how many of an epoch were served.
 
     Lightning keeps `state_dict` in its checkpoints and gives it back, so that a training that was stopped within an
     epoch sees the batches that an unbroken one would have seen.
 
     Args:
-        dataset: the photos.
+        dataset: the photos, by (epoch, position).
         sampler: their order.
         batch_size: photos of a batch.
         collate: makes the batches.
@@ -25,7 +23,12 @@ class TrainingLoader(DataLoader[Sample | Failure]):
     """
 
     def __init__(
-        self, dataset: PhotoDataset, sampler: EpochSampler, batch_size: int, collate: Collate, **settings: Any
+        self,
+        dataset: Dataset[Any],
+        sampler: EpochSampler,
+        batch_size: int,
+        collate: Callable[[list[Any]], Any],
+        **settings: Any,
     ) -> None:
         super().__init__(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate, **settings)
         self.order = sampler
@@ -33,7 +36,7 @@ class TrainingLoader(DataLoader[Sample | Failure]):
         self.served = 0
         self.resume = {"epoch": 0, "batches": 0}
 
-    def __iter__(self) -> Iterator[ColorBatch]:  # type: ignore[override]  # torch says Any for a batch of its own type
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch says an iterator of its own
         self.served = self.resume["batches"] if self.resume["epoch"] == self.order.epoch else 0
         self.order.start = self.served * self.photos_a_batch
         for batch in super().__iter__():
