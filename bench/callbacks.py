@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.processes import gathered, stop
 from bench.progress import Advance
 from datamodules.types import ColorBatch
+from lightning_modules.adversarial import RATE_RATIO
 
 STEPS_BETWEEN_LOOKS = 20
 NAMED_PICTURES = 8
@@ -103,6 +104,8 @@ class KeepLast(Checkpoint):
 class LearningRate(pl.Callback):
     """Set the learning rate of every step, whatever the method's own schedule says.
 
+    An optimiser beside the method's first, a discriminator's, keeps its ratio to that.
+
     Args:
         rate: from the number of a step, counted from 0, to its learning rate.
     """
@@ -116,7 +119,7 @@ class LearningRate(pl.Callback):
         """Set the learning rate of the step that begins."""
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.rate(trainer.global_step)
+                group["lr"] = self.rate(trainer.global_step) * group.get(RATE_RATIO, 1.0)
 
 
 class Steps(pl.Callback):
