@@ -17,6 +17,7 @@ from bench import catalog
 from bench.boxes import DETECTOR_FILES
 from bench.downloads import KNOWN_FILES, METRIC_FILES, cache_folder, is_offline
 from bench.errors import CommandError, MissingError
+from bench.scoring.metrics import is_variant
 from bench.weights import find_method_weights, found_at, weight_folders
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "lpips", "numpy", "scikit-image", "pillow", "pandas")
@@ -59,7 +60,8 @@ def findings() -> Iterator[Finding]:
     yield from map(_folder, weight_folders())
     yield _cache()
     yield from (_weights("detector", name, files) for name, files in DETECTOR_FILES.items())
-    yield from (_weights("metric", name, files) for name, files in METRIC_FILES.items())
+    yield from (_weights("metric", name, files) for name, files in METRIC_FILES.items() if not is_variant(name))
+    yield from (_weights("metric", name, files) for name, files in METRIC_FILES.items() if _is_classifier_here(name))
     yield from (_method(card) for card in catalog.methods().values() if card.trainable)
     yield _samples()
 
@@ -141,6 +143,11 @@ def _weights(kind: str, name: str, files: tuple[str, ...]) -> Finding:
         detail=f"its weights {' or '.join(files)} were not found",
         remedy=f"colorbench weights fetch {published}, or put one of them into a folder of COLORBENCH_WEIGHTS",
     )
+
+
+def _is_classifier_here(metric: str) -> bool:
+    """Whether a network of `classification_top1` that nobody has to have is on this machine."""
+    return is_variant(metric) and any(found_at(KNOWN_FILES[file]) for file in METRIC_FILES[metric])
 
 
 def _method(card: catalog.MethodCard) -> Finding:

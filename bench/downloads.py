@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.errors import CommandError
 from bench.locks import Lock
+from bench.scoring.classifiers import CLASSIFIERS
 
 PATIENCE_SECONDS = 3600.0
 """For another process that fetches the same file."""
@@ -108,17 +109,23 @@ _FILES = (
     _torchvision(
         "squeezenet1_1-b8a52dc0.pth",
         "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
-        "metric lpips_squeeze",
+        "metrics lpips_squeeze, classification_top1_squeezenet1_1",
     ),
     _torchvision(
         "alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        "metric lpips_alex",
+        "metrics lpips_alex, classification_top1_alexnet",
     ),
     _torchvision(
         "vgg16-397923af.pth",
         "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        "metrics lpips_vgg, classification_top1",
+        "metrics lpips_vgg, classification_top1; training of methods that begin from VGG-16",
+    ),
+    KnownFile(
+        name="vgg19-dcbb9e9d.pth",
+        use="training of methods with VGG-19 in their loss",
+        license="BSD-3-Clause",
+        url=f"{TORCHVISION}/vgg19-dcbb9e9d.pth",
     ),
     _inception(f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth"),
     _inception(f"{PYTORCH_FID}/pt_inception-2015-12-05-6726825d.pth"),
@@ -146,7 +153,19 @@ RELEASED = (
 )
 """Weights of methods. Their full digests are not known here: they are checked by the digits in their names."""
 
-KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType({file.name: file for file in (*_FILES, *RELEASED)})
+_CLASSIFIERS = {
+    one.file: KnownFile(name=one.file, use=f"metric {metric}", license=one.license, url=f"{TORCHVISION}/{one.file}")
+    for metric, one in CLASSIFIERS.items()
+}
+"""Checked by the digits in their names, like those of methods."""
+
+_OTHERS = {file.name: file for file in (*_FILES, *RELEASED)}
+CLASSIFIER_NAMES = _CLASSIFIERS.keys() - _OTHERS.keys()
+"""Files that serve nothing but variants of `classification_top1`."""
+
+KNOWN_FILES: Mapping[str, KnownFile] = MappingProxyType(
+    _OTHERS | {n: _CLASSIFIERS[n] for n in sorted(CLASSIFIER_NAMES)}
+)
 """All files that colorbench knows, by name."""
 
 
@@ -156,7 +175,7 @@ METRIC_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lpips_alex": ("alexnet-owt-7be5be79.pth",),
         "lpips_vgg": ("vgg16-397923af.pth",),
         "fid": ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth"),
-        "classification_top1": ("vgg16-397923af.pth",),
+        **{metric: (one.file,) for metric, one in CLASSIFIERS.items()},
     }
 )
 """The metrics that look with a network, and the files that each one's is looked for in, the best first."""

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import catalog
-from bench.scoring.metrics import METRICS, VARIANTS
+from bench.scoring.classifiers import CLASSIFICATION, CLASSIFIERS
+from bench.scoring.metrics import METRICS, VARIANTS, is_variant
 from bench.terminal import PLAIN_WIDTH, widen
 from datamodules.protocol import PROTOCOLS
 
@@ -83,7 +84,7 @@ def entries(kind: str) -> list[Entry]:
 
 def print_entries(kind: str, console: Console | None = None) -> None:
     """Print all things of a kind as a table; a terminal that is too narrow for their names shows the ids alone."""
-    rows = entries(kind)
+    rows = [entry for entry in entries(kind) if kind != "metrics" or not is_variant(entry["id"])]
     columns = COLUMNS.get(kind, ("id", "about"))
     console = widen(console or Console())
     table = _table(rows, columns)
@@ -91,6 +92,8 @@ def print_entries(kind: str, console: Console | None = None) -> None:
         table = _table(rows, [column for column in columns if column != "name"])
     console.print(table)
     if kind == "metrics":
+        networks = ", ".join(file.network for metric, file in CLASSIFIERS.items() if is_variant(metric))
+        console.print(f"{CLASSIFICATION}_NETWORK asks another network of torchvision: {networks}.", soft_wrap=True)
         console.print(f"Of other definitions, each refused with the reason: {', '.join(VARIANTS)}.", soft_wrap=True)
 
 

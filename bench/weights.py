@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from bench import catalog
 from bench.checkpoints import FORMATS, checkpoint_format
 from bench.downloads import (
+    CLASSIFIER_NAMES,
     KNOWN_FILES,
     DownloadError,
     KnownFile,
@@ -284,7 +285,13 @@ def print_known_files() -> None:
     from rich.console import Console
 
     table = Table(Column("file", overflow="fold"), "for", "licence", "found at")
-    for file in known_files():
+    files = known_files()
+    shown = [file for file in files if file["found"] or file["id"] not in CLASSIFIER_NAMES]
+    for file in shown:
         where = file["found"] or ("can be fetched" if file["url"] else "has to be brought")
         table.add_row(file["id"], file["use"], file["license"], where)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if len(files) > len(shown):
+        others = f"{len(files) - len(shown)} files of other classifiers, which `colorbench list metrics` names"
+        console.print(f"And {others}; `colorbench weights list --json` has all.", soft_wrap=True)

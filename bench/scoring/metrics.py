@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.catalog import known
 from bench.errors import UsageError
 from bench.plugins import Extended, Plugin
+from bench.scoring.classifiers import CLASSIFICATION, CLASSIFIERS, ClassifierFile
 
 Level = Literal["image", "instance"]
 Direction = Literal["higher", "lower", "truth"]
@@ -26,7 +27,8 @@ class Metric(BaseModel):
         decimals: shown in tables; files hold all digits.
         levels: whether pictures, instances or both have it.
         of_set: whether a set of pictures has it, but no single one.
-        companion: the column beside it that holds the same of the truth; empty for none.
+        companion: the column beside it that holds the same of the truth, from which the record says the difference;
+            empty for none.
         definition: what is computed, and when there is no value.
         source: where it was defined.
     """
@@ -68,6 +70,25 @@ def _lpips(net: str, backbone: str) -> Metric:
             "below 32 px on the short side"
         ),
         source="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",
+    )
+
+
+def _top1(classifier: ClassifierFile) -> Metric:
+    known_as = "VGG-16" if classifier.metric == CLASSIFICATION else classifier.network
+    return Metric(
+        id=classifier.metric,
+        name=f"{known_as} top-1",
+        unit="%",
+        direction="higher",
+        decimals=1,
+        levels=("image",),
+        companion=f"{classifier.metric}_truth",
+        definition=(
+            f"share of predictions whose ImageNet class torchvision's {classifier.network} names first, with the "
+            f"weights {classifier.weights} and the resize and crop that come with them; none for pictures without a "
+            "class; the record holds the difference to the share of the true pictures"
+        ),
+        source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
     )
 
 
@@ -170,19 +191,7 @@ SHIPPED: Mapping[str, Metric] = MappingProxyType(
                 ),
                 source="Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017; as torch-fidelity",
             ),
-            Metric(
-                id="classification_top1",
-                name="VGG-16 top-1",
-                unit="%",
-                direction="higher",
-                decimals=1,
-                levels=("image",),
-                definition=(
-                    "share of predictions whose ImageNet class torchvision's VGG-16 names first: shorter side 256, "
-                    "centre crop 224; none for pictures without a class"
-                ),
-                source="Zhang et al., Colorful Image Colorization, ECCV 2016, section 3.1",
-            ),
+            *map(_top1, CLASSIFIERS.values()),
         )
     }
 )
@@ -258,6 +267,7 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
             "papers mean the difference of the means or the mean of the differences: take colorfulness, whose record "
             "holds the first as `difference`"
         ),
+        "classification_top1_vgg16": "VGG-16 is what is asked where no network is named: take classification_top1",
         "fid_64": "the FID of 64 features is another scale: take fid, of 2048 features",
         "fid_ddcolor": "DDColor scales the input of Inception in its own way: take fid",
         "fid_clean": "clean-fid resizes with antialiasing, which the original does not: take fid",
@@ -274,4 +284,10 @@ def find_metric(name: str) -> Metric:
     """
     if name in VARIANTS:
         raise UsageError(f"{name!r} is not computed here: {VARIANTS[name]}")
-    return METRICS[known("metric", name, METRICS)]
+    named = [metric for metric in METRICS if name.startswith(CLASSIFICATION) or not is_variant(metric)]
+    return METRICS[known("metric", name, named)]
+
+
+def is_variant(metric: str) -> bool:
+    """Whether a metric is `classification_top1` by another network, of which lists for people show the form alone."""
+    return metric in CLASSIFIERS and metric != CLASSIFICATION

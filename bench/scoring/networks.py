@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from bench.downloads import METRIC_FILES
-from bench.scoring.classification import load_classifier
+from bench.scoring.classification import Classifier, load_classifier
+from bench.scoring.classifiers import CLASSIFIERS
 from bench.scoring.inception import load_inception
 from bench.scoring.perceptual import PREFIX, load_lpips
 from bench.weights import WeightsMissingError, find_weights
@@ -20,12 +21,12 @@ class Networks:
 
     Attributes:
         lpips: by metric.
-        classifier: of `classification_top1`.
+        classifiers: by metric, of `classification_top1` and its variants.
         inception: of `fid`.
     """
 
     lpips: Mapping[str, nn.Module] = field(default_factory=dict)
-    classifier: nn.Module | None = None
+    classifiers: Mapping[str, Classifier] = field(default_factory=dict)
     inception: nn.Module | None = None
 
     def to(self, device: torch.device) -> "Networks":
@@ -33,7 +34,7 @@ class Networks:
         return replace(
             self,
             lpips={metric: network.to(device) for metric, network in self.lpips.items()},
-            classifier=None if self.classifier is None else self.classifier.to(device),
+            classifiers={metric: classifier.to(device) for metric, classifier in self.classifiers.items()},
             inception=None if self.inception is None else self.inception.to(device),
         )
 
@@ -52,24 +53,19 @@ def find_networks(metrics: Sequence[str], *, download: bool = True) -> tuple[Net
     Raises:
         UsageError: A file does not hold the network that its name says.
     """
-    found: dict[str, nn.Module] = {}
+    paths: dict[str, Path] = {}
     notices = []
     for metric in metrics:
         if metric not in METRIC_FILES:
             continue
         try:
-            path = find_weights(*METRIC_FILES[metric], download=download)
+            paths[metric] = find_weights(*METRIC_FILES[metric], download=download)
         except WeightsMissingError as error:
             notices.append(f"{metric} is left out: {error}")
-        else:
-            found[metric] = _load(metric, path)
-    lpips = {metric: network for metric, network in found.items() if metric.startswith(PREFIX)}
-    networks = Networks(lpips, found.get("classification_top1"), found.get("fid"))
-    kept = tuple(metric for metric in metrics if metric not in METRIC_FILES or metric in found)
+    networks = Networks(
+        lpips={name: load_lpips(name.removeprefix(PREFIX), paths[name]) for name in paths if name.startswith(PREFIX)},
+        classifiers={name: load_classifier(name, paths[name]) for name in paths if name in CLASSIFIERS},
+        inception=load_inception(paths["fid"]) if "fid" in paths else None,
+    )
+    kept = tuple(metric for metric in metrics if metric not in METRIC_FILES or metric in paths)
     return networks, kept, notices
-
-
-def _load(metric: str, path: Path) -> nn.Module:
-    if metric.startswith(PREFIX):
-        return load_lpips(metric.removeprefix(PREFIX), path)
-    return load_inception(path) if metric == "fid" else load_classifier(path)

@@ -13,7 +13,7 @@ from bench.scoring.features import FeatureStore
 from bench.scoring.fidelity import PixelBox, find_gray
 from bench.scoring.inception import inception_features
 from bench.scoring.instances import Instances, area_to_size, find_instances
-from bench.scoring.metrics import row_columns
+from bench.scoring.metrics import METRICS, row_columns
 from bench.scoring.networks import Networks
 from bench.scoring.perceptual import LEAST_SIDE, cut_out, lpips_values
 from datamodules.photos import Annotation
@@ -138,10 +138,13 @@ class Scorer:
         return values
 
     def _score_classes(self, comparison: Comparison, pictures: Sequence[Picture]) -> dict[str, list[float | None]]:
-        if self.networks.classifier is None:
-            return {}
+        """Return whether networks name the class of each prediction, and of its truth."""
         labels = [picture.label for picture in pictures]
-        return {"classification_top1": top1(self.networks.classifier, comparison.prediction, labels)}
+        values: dict[str, list[float | None]] = {}
+        for metric, classifier in self.networks.classifiers.items():
+            values[metric] = top1(classifier, comparison.prediction, labels)
+            values[METRICS[metric].companion] = top1(classifier, comparison.truth, labels)
+        return values
 
     def _features(self, comparison: Comparison) -> tuple[Tensor, Tensor] | None:
         network = self.networks.inception

@@ -13,7 +13,7 @@ from bench import doctor
 from bench.doctor import examine, print_examination
 from bench.downloads import KNOWN_FILES, METRIC_FILES
 from bench.scoring.comparison import PIXEL_METRICS
-from bench.scoring.metrics import METRICS
+from bench.scoring.metrics import METRICS, is_variant
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,14 @@ def test_what_is_missing_comes_with_a_remedy(tmp_path: Path) -> None:
 
 def test_every_lpips_is_looked_for() -> None:
     assert set(METRIC_FILES) == set(METRICS) - set(PIXEL_METRICS)
-    assert {f"metric:{metric}" for metric in METRIC_FILES} <= set(_by_id())
+    assert {f"metric:{metric}" for metric in METRIC_FILES if not is_variant(metric)} <= set(_by_id())
     assert {name for files in METRIC_FILES.values() for name in files} <= set(KNOWN_FILES)
+
+
+def test_a_classifier_that_nobody_has_to_have_is_told_of_where_it_is(tmp_path: Path) -> None:
+    assert not [name for name in _by_id() if name.startswith("metric:classification_top1_")]
+    (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"x")
+    assert [name for name in _by_id() if "top1_" in name] == ["metric:classification_top1_resnet18"]
 
 
 def test_without_the_extra_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

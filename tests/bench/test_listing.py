@@ -1,10 +1,12 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from bench import catalog
 from bench.listing import KINDS, print_entries
+from bench.scoring.metrics import is_variant
 
 
 def listed(kind: str, width: int) -> str:
@@ -26,4 +28,10 @@ def test_methods_fit_80_columns_with_whole_words() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_ids_are_never_cut(kind: str) -> None:
     text = listed(kind, 80)
-    assert all(str(entry["id"]) in text for entry in KINDS[kind]())
+    assert all(str(entry["id"]) in text for entry in KINDS[kind]() if not is_variant(str(entry["id"])))
+
+
+def test_the_networks_of_a_metric_are_named_in_one_line() -> None:
+    (line,) = [line for line in listed("metrics", 80).splitlines() if line.startswith("classification_top1_NETWORK")]
+    named = {f"classification_top1_{name}" for name in re.findall(r"\w+", line)}
+    assert {str(entry["id"]) for entry in KINDS["metrics"]() if is_variant(str(entry["id"]))} <= named

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from bench.errors import UsageError
-from bench.scoring.metrics import METRICS, VARIANTS, Metric, find_metric
+from bench.scoring.metrics import METRICS, VARIANTS, Metric, find_metric, is_variant, row_columns
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.id)
@@ -20,7 +20,8 @@ def test_each_metric_is_described_in_full(metric: Metric) -> None:
 def test_the_promised_metrics_are_there_in_the_order_of_tables() -> None:
     promised = """psnr ssim lpips_alex lpips_vgg lpips_squeeze ab_rmse ciede2000 auc auc_rebalanced colorfulness fid
         classification_top1"""
-    assert list(METRICS) == promised.split()
+    assert list(METRICS)[: len(promised.split())] == promised.split()
+    assert all(map(is_variant, list(METRICS)[len(promised.split()) :]))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -35,6 +36,20 @@ def test_a_mistyped_metric_gets_the_nearest() -> None:
     assert find_metric("psnr") is METRICS["psnr"]
     with pytest.raises(UsageError, match="did you mean psnr"):
         find_metric("pnsr")
+    with pytest.raises(UsageError, match="did you mean classification_top1_resnet50 or"):
+        find_metric("classification_top1_resnet5")
+    with pytest.raises(UsageError, match="known: ab_rmse") as refusal:
+        find_metric("beauty")
+    assert "resnet" not in str(refusal.value), "the list of all networks would hide the metrics"
+
+
+def test_the_metric_of_a_network_says_which_and_what_stands_beside_it() -> None:
+    metric = find_metric("classification_top1_resnet50")
+    assert metric.title == "resnet50 top-1 [%] ↑"
+    assert "resnet50" in metric.definition
+    assert "IMAGENET1K_V2" in metric.definition
+    assert row_columns("image", [metric.id]) == (metric.id, "classification_top1_resnet50_truth")
+    assert row_columns("instance", [metric.id]) == ()
 
 
 def test_headings_say_unit_and_direction() -> None:

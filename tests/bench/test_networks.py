@@ -10,6 +10,7 @@ from bench.plan import Places
 from bench.prepare import Options
 from bench.runner import run
 from bench.scoring import networks
+from bench.scoring.classification import Classifier
 from bench.scoring.networks import Networks, find_networks
 from bench.suite import Suite
 from bench.weights import WeightsMissingError
@@ -40,7 +41,7 @@ def test_a_run_finds_weights_before_its_processes_and_says_what_stays_empty(
 
     def find(metrics: tuple[str, ...], *, download: bool = True) -> tuple[Networks, tuple[str, ...], list[str]]:
         fetching.append(download)
-        return Networks(classifier=nn.Identity()), metrics, []
+        return Networks(classifiers={"classification_top1": Classifier(nn.Identity(), nn.Identity())}), metrics, []
 
     for module in (prepare, execute):
         monkeypatch.setattr(module, "find_networks", find)

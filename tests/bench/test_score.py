@@ -32,6 +32,7 @@ from bench.rows import read_rows
 from bench.runner import run
 from bench.score import score
 from bench.scoring import scorer
+from bench.scoring.classification import Classifier
 from bench.scoring.features import FEATURES
 from bench.scoring.folders import FolderShare
 from bench.scoring.networks import Networks
@@ -457,7 +458,7 @@ def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
     asked: list[list[int]] = []
     waves = torch.arange(1, FEATURES + 1) / 97
 
-    def top1(network: nn.Module, rgb: torch.Tensor, labels: list[int]) -> list[float | None]:
+    def top1(classifier: Classifier, rgb: torch.Tensor, labels: list[int]) -> list[float | None]:
         asked.append(labels)
         return [None if label < 0 else 100.0 for label in labels]
 
@@ -465,7 +466,8 @@ def test_metrics_of_sets_and_of_classes_are_those_of_the_folder(
         scorer, "inception_features", lambda _, rgb: torch.sin(rgb.float().mean((1, 2, 3))[:, None] * waves)
     )
     monkeypatch.setattr(scorer, "top1", top1)
-    networks = Networks(classifier=nn.Identity(), inception=nn.Identity())
+    classifiers = {"classification_top1": Classifier(nn.Identity(), nn.Identity())}
+    networks = Networks(classifiers=classifiers, inception=nn.Identity())
     fetching: list[bool] = []
 
     def find(metrics: Sequence[str], *, download: bool = True) -> tuple[Networks, Sequence[str], list[str]]:

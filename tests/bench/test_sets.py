@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from bench.record import score_images
 from bench.rows import RowStore, read_rows
 from bench.scoring import scorer as scorer_module
+from bench.scoring.classification import Classifier
 from bench.scoring.features import FEATURES, FeatureStore
 from bench.scoring.networks import Networks
 from bench.scoring.scorer import Picture, Scorer
@@ -37,7 +38,8 @@ def pictures() -> tuple[Tensor, Tensor]:
 def scorer(monkeypatch: pytest.MonkeyPatch) -> Scorer:
     monkeypatch.setattr(scorer_module, "inception_features", lambda network, rgb: network(rgb))
     monkeypatch.setattr(scorer_module, "top1", lambda network, rgb, labels: [100.0 if n == 2 else None for n in labels])
-    networks = Networks(classifier=nn.Identity(), inception=Means())
+    classifiers = {"classification_top1": Classifier(nn.Identity(), nn.Identity())}
+    networks = Networks(classifiers=classifiers, inception=Means())
     return Scorer("r", PROTOCOLS["native-v1"], METRICS, networks=networks)
 
 
@@ -77,7 +79,7 @@ def test_rows_hold_no_score_of_a_set_and_a_class_only_where_there_is_one(
 ) -> None:
     score_into(tmp_path, scorer, pictures, list(range(6)), 1)
     rows = read_rows(tmp_path)
-    assert list(rows["p2"].scores) == ["psnr", "classification_top1"]
+    assert list(rows["p2"].scores) == ["psnr", "classification_top1", "classification_top1_truth"]
     assert [row.scores["classification_top1"] for row in rows.values()] == [None, None, 100.0, None, None, None]
     score = score_images(rows.values(), "classification_top1")
     assert (score.mean, score.n) == (100.0, 1)
