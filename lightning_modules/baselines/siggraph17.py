@@ -1,6 +1,5 @@
 """Colorization with local hints, after Zhang et al., SIGGRAPH 2017."""
 
-import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from lightning_modules.losses.ab_grid import grid_cell
 from lightning_modules.losses.absolute import AbsoluteLoss
 from lightning_modules.losses.huber import colorful, mean_over
 from lightning_modules.networks.siggraph import SiggraphNet
+from lightning_modules.phases import training_steps
 
 CELL = 4
 """Pixels of the picture, per axis, that share one class."""
@@ -94,15 +94,4 @@ class Siggraph17Colorizer(Colorizer):
 
     def on_train_batch_start(self, batch: ColorBatch, batch_idx: int) -> None:
         """Tell the phase from the number of the step alone, so that a resumed training is in the same one."""
-        self.classifying = self.global_step < self.class_share * self._steps()
-
-    def _steps(self) -> int:
-        """Return how many steps the training has.
-
-        Raises:
-            ValueError: It has no end.
-        """
-        steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(steps):
-            raise ValueError("the phases of zhang-siggraph17 are shares of its training: give max_steps or max_epochs")
-        return int(steps)
+        self.classifying = self.global_step < self.class_share * training_steps(self.trainer)

@@ -5,8 +5,13 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.networks.width import scaled
+
 PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Where VGG-19 is tapped, one layer before each change of scale."""
+
+RELU5_2 = 32
+"""How many of torchvision's layers there are up to the deepest that is tapped."""
 
 
 def feature_maps(features: nn.Sequential, picture: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
@@ -37,6 +42,19 @@ def feature_maps(features: nn.Sequential, picture: Tensor, layers: Collection[st
             return {name: maps[name] for name in layers}
     missing = sorted(set(layers) - set(maps))
     raise ValueError(f"the network has no layer {missing[0]}; its layers are {', '.join(maps)}")
+
+
+def vgg19_features(width: float = 1.0) -> nn.Sequential:
+    """Return the layers of VGG-19 up to `relu5_2`, in torchvision's layout, with random weights that are not trained.
+
+    Args:
+        width: multiplies the channel counts; ImageNet's weights fit 1 alone.
+    """
+    from torchvision.models.vgg import cfgs, make_layers
+
+    plan = [size if isinstance(size, str) else scaled(size, width) for size in cfgs["E"]]
+    features: nn.Sequential = make_layers(plan)[:RELU5_2]
+    return features.requires_grad_(False)
 
 
 class PerceptualLoss(nn.Module):
