@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench import catalog
 from bench.build import build_method, lend_photos
+from bench.catalog import MethodCard
 from bench.detection import detect_files, failures
 from bench.errors import MissingError, UsageError
 from bench.files import path_below
@@ -57,11 +58,12 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
         How many photos could not be read; each is named.
 
     Raises:
-        UsageError: A method with boxes was given none or those of other photos, or two photos have the same name.
+        UsageError: A method with boxes was given none or those of other photos, it needs hints, or two photos have the
+            same name.
         CommandError: The folder cannot be written to.
         MissingError: A photo or weights are not there.
     """
-    catalog.known("method", wish.method, catalog.methods())
+    refuse_without_hints(catalog.methods()[catalog.known("method", wish.method, catalog.methods())])
     try:
         source = FilesSource(paths)
     except FileNotFoundError as error:
@@ -87,6 +89,19 @@ def colorize_files(paths: Sequence[Path], wish: Wish, *, published: bool, out: P
             advance()
     say(f"{len(photos) - failed} pictures in {out}")
     return failed
+
+
+def refuse_without_hints(card: MethodCard) -> None:
+    """Refuse a method that has no colours but those of hints, which single photos have none of.
+
+    Raises:
+        UsageError: It is such a method.
+    """
+    if card.track == "hints":
+        raise UsageError(
+            f"{card.id} spreads the colours of hints, which `colorize` has none of: compare it in a suite, by "
+            f"{{id: {card.id}, hints: 10}}, where hints are squares of the true picture"
+        )
 
 
 def _read(photos: PhotoDataset, position: int) -> Sample | Failure:

@@ -76,15 +76,21 @@ def method_card(plugin: Plugin) -> MethodCard:
         **stated,
         "id": plugin.id,
         "uses_boxes": method.uses_boxes,
-        "uses_hints": method.hint_stop is not None or settings_of(method).get("hint_stop") is not None,
+        "uses_hints": _takes_hints(method),
         "trainable": method.networks is not Colorizer.networks,
         "stages": () if method.loss is Colorizer.loss else (plugin.id,),
         "plugin": plugin.origin,
+        **({"track": "hints"} if method.needs_hints else {}),
     }
     try:
         return MethodCard.model_validate(facts)
     except ValidationError as error:
         raise plugin.fault(f"has a `card` that cannot be read: {explain(error, MethodCard)}") from error
+
+
+def _takes_hints(method: "type[Colorizer]") -> bool:
+    learned = method.hint_stop is not None or settings_of(method).get("hint_stop") is not None
+    return method.needs_hints or learned
 
 
 def _stated_by(about: "metadata.PackageMetadata", name: str) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from torch import Tensor
 from bench import catalog
 from bench.build import build_data, build_method, lend_photos
 from bench.progress import say
+from bench.speed import with_hints
 from bench.weights import find_method_weights, load_manifest, load_networks
 from datamodules.types import Boxes, ColorBatch, GrayBatch
+from lightning_modules.adversarial import AdversarialTraining
 from lightning_modules.base import Colorizer
 
 SIZE = (64, 64)
@@ -68,7 +70,7 @@ def made_batch(model: Colorizer, size: tuple[int, int], counts: tuple[int, ...])
     side = model.crop_size if model.uses_boxes else None
     crops = 100 * torch.rand(sum(counts) if side else 0, 1, side or 1, side or 1, generator=draw)
     keys = tuple(f"made-{index}" for index in range(len(counts)))
-    return GrayBatch(keys, light, boxes, crops).to(model.device)
+    return with_hints(GrayBatch(keys, light, boxes, crops), model).to(model.device)
 
 
 def _made_boxes(size: tuple[int, int], count: int, draw: torch.Generator, *, masks: bool) -> Boxes:
@@ -101,7 +103,10 @@ def _tried(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
 
 def _check_parameters(model: Colorizer) -> Iterator[Check]:
     parts = {name: sum(one.numel() for one in part.parameters()) for name, part in model.networks().items()}
-    saved = {id(one) for part in model.networks().values() for one in part.parameters()}
+    kept = [*model.networks().values()]
+    if isinstance(model, AdversarialTraining):
+        kept += model.discriminators().values()  # which only checkpoints hold
+    saved = {id(one) for part in kept for one in part.parameters()}
     lost = [name for name, one in model.named_parameters() if id(one) not in saved and one.requires_grad]
     told = ", ".join(f"{name} {count:,}" for name, count in parts.items()) or "none"
     yield Check("parameters", None, told)
@@ -159,7 +164,8 @@ def _is_same(one: GrayBatch, other: GrayBatch) -> bool:
 def _check_again(model: Colorizer) -> Iterator[Check]:
     """Check that a picture gets the same answer twice, and tell how far that is from its answer in a batch."""
     batch = made_batch(model, SIZE, (1, 0))
-    first = GrayBatch(batch.key[:1], batch.light[:1], batch.boxes[:1], batch.crops)
+    guide = None if batch.guide is None else batch.guide[:1]
+    first = GrayBatch(batch.key[:1], batch.light[:1], batch.boxes[:1], batch.crops, guide)
     alone, again = _answer(model, deepcopy(first)), _answer(model, deepcopy(first))
     difference = float((alone - again).abs().max())
     found = f"answers differ by up to {difference:.1g}: let draws follow from the key alone"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from bench import catalog
 from bench.build import build_method, lend_photos
 from bench.device import device_name, peak_memory_mb
 from bench.errors import CommandError
-from bench.suite import MethodChoice
 from bench.weights import find_method_weights, load_manifest, load_networks
+from datamodules.hints import made_guide
 from datamodules.types import Boxes, GrayBatch
 from lightning_modules.base import Colorizer
 
 SIDE = 256
+HINTS = 10
 READY = "ready\n"
 
 
@@ -42,6 +44,11 @@ def random_batch(batch_size: int, boxes: int, crop_size: int | None) -> GrayBatc
     crops = torch.rand(batch_size * boxes if crop_size else 0, 1, crop, crop, generator=draw) * 100
     light = torch.rand(batch_size, 1, SIDE, SIDE, generator=draw) * 100
     return GrayBatch(tuple(f"noise-{i}" for i in range(batch_size)), light, each, crops)
+
+
+def with_hints(batch: GrayBatch, model: Colorizer) -> GrayBatch:
+    """Return a batch with `HINTS` hints a picture for a method that has no other colours, else as it is."""
+    return replace(batch, guide=made_guide(batch.light, HINTS)) if model.needs_hints else batch
 
 
 def measure(
@@ -67,13 +74,14 @@ def measure(
     Returns:
         What `speed --json` prints: counts, milliseconds an image, images a second, MB, and 10^9 multiply-adds an image.
     """
-    choice = MethodChoice.model_validate({"id": method})
-    folder = find_method_weights(weights, choice.id) if weights else None
-    model = _load(choice.id, folder)
+    catalog.known("method", method, catalog.methods())
+    folder = find_method_weights(weights, method) if weights else None
+    model = _load(method, folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
     uses_boxes = catalog.methods()[method].uses_boxes
-    batch = random_batch(batch_size, boxes if uses_boxes else 0, model.crop_size if uses_boxes else None).to(device)
+    batch = random_batch(batch_size, boxes if uses_boxes else 0, model.crop_size if uses_boxes else None)
+    batch = with_hints(batch, model).to(device)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         counter = FlopCounterMode(display=False)
         with counter:
@@ -90,6 +98,7 @@ def measure(
         "precision": precision,
         "batch_size": batch_size,
         "boxes": boxes if uses_boxes else 0,
+        "hints": HINTS if model.needs_hints else 0,
         "parameters": {
             name: sum(parameter.numel() for parameter in network.parameters())
             for name, network in model.networks().items()

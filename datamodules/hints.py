@@ -99,6 +99,21 @@ def reveal(chroma: Tensor, squares: Tensor) -> Tensor:
     return guide
 
 
+def made_guide(light: Tensor, count: int) -> Tensor:
+    """Return hints of made colours for pictures whose truth nobody knows, to try a method on.
+
+    Args:
+        light: (B, 1, H, W) of the pictures.
+        count: of the hints, the same squares in each.
+
+    Returns:
+        (B, 3, H, W), as `reveal` gives them, from red and green on the left to blue and yellow on the right.
+    """
+    squares = Hinting.for_evaluation(count).draw((light.shape[-2], light.shape[-1]), np.random.default_rng(0))
+    ramp = torch.linspace(-40, 40, light.shape[-1], device=light.device).expand(light.shape[-2:])
+    return reveal(torch.stack([ramp, -ramp]), squares).expand(len(light), -1, -1, -1).contiguous()
+
+
 def resize_guide(guide: Tensor, size: tuple[int, int]) -> Tensor:
     """Return a guide for pictures of another size; no hint is lost, however small the pictures become.
 

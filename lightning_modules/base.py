@@ -33,6 +33,9 @@ class Colorizer(pl.LightningModule):
     uses_masks: bool = False
     """Whether its batches are to hold the masks of instances; an ablation of a method may set it for itself."""
 
+    needs_hints: ClassVar[bool] = False
+    """Whether it has no colours but those of hints; such a method is ranked in the track `hints` alone."""
+
     hint_stop: float | None = None
     """Chance, before each hint of a training picture, that none follows; None for a method that takes no hints."""
 

@@ -13,6 +13,7 @@ from bench import catalog
 from bench.build import build_method
 from bench.errors import UsageError
 from bench.execute import load_data, load_method
+from bench.leaderboard import read_records
 from bench.manifest import save_weights
 from bench.plan import Places, plan
 from bench.portion import Portion
@@ -62,6 +63,54 @@ def test_a_method_without_hints_refuses_them(method: str) -> None:
     assert MethodChoice(id=method, hints=0).hints == 0
     with pytest.raises(UsageError, match=rf"{method} takes no hints, but was given `hints: 3`.*{METHOD}"):
         MethodChoice(id=method, hints=3)
+
+
+def test_a_list_stands_for_as_many_methods() -> None:
+    listed = parse_suite(
+        f"name: a-v1\nmethods: [{{id: {METHOD}, hints: [0, 5]}}, {{id: levin-2004, name: scribbles, hints: [5, 20]}}]\n"
+        "datasets: [synthetic]\n",
+        "a.yaml",
+    )
+    assert [(method.name, method.track) for method in listed.methods] == [
+        (METHOD, "automatic"),
+        (f"{METHOD}-hints5", "hints-5"),
+        ("scribbles-hints5", "hints-5"),
+        ("scribbles-hints20", "hints-20"),
+    ]
+    with pytest.raises(UsageError, match="method 'levin-2004' has an empty list of hints"):
+        parse_suite("name: a-v1\nmethods: [{id: levin-2004, hints: []}]\ndatasets: [synthetic]\n", "a.yaml")
+
+
+@pytest.mark.parametrize("given", ["levin-2004", "{id: levin-2004, hints: 0}"])
+def test_a_method_that_needs_hints_asks_for_them(given: str) -> None:
+    with pytest.raises(UsageError, match=r"levin-2004 has no colours but .* such as \{id: levin-2004, hints: 10\}"):
+        parse_suite(f"name: a-v1\nmethods: [{given}]\ndatasets: [synthetic]\n", "a.yaml")
+
+
+def test_two_methods_get_the_same_hints(weights: Path, tmp_path: Path) -> None:
+    given = suite(weights, 10, methods=[*suite(weights, 10).methods, {"id": "levin-2004", "hints": 10}])
+    one, other = (
+        torch.cat(
+            [
+                batch.gray.guide
+                for batch in load_data(job.request, load_method(job.request), Portion()).test_dataloader()
+            ]
+        )
+        for job in prepare(given, plan(given), options(tmp_path))
+    )
+    assert torch.equal(one, other)
+    assert bool(one[:, 2].any())
+
+
+def test_levin_runs_in_the_track_of_its_hints(tmp_path: Path) -> None:
+    fields = {"name": "a-v1", "methods": [{"id": "levin-2004", "hints": [1, 40]}]}
+    dataset = {"id": "synthetic", "count": 1, "size": 64}
+    given = Suite.model_validate({**fields, "datasets": [dataset], "metrics": ["psnr"]})
+    assert run(given, options(tmp_path)) == 0
+    records = read_records([tmp_path])
+    assert [record.track for record in records] == ["hints-1", "hints-40"]
+    few, many = (record.image["psnr"].mean or 0 for record in records)
+    assert many > few + 1
 
 
 @pytest.mark.parametrize("given", ["-1", "2.5", "many", "true", "10001"])
