@@ -69,6 +69,7 @@ PROTOCOLS: dict[str, Protocol] = {
     protocol.id: protocol
     for protocol in (
         Protocol(id="stretch256-v1", version=1, geometry="stretch", size=256, resample="pil-bilinear"),
+        Protocol(id="stretch64-v1", version=1, geometry="stretch", size=64, resample="pil-bilinear"),
         Protocol(id="centercrop256-v1", version=1, geometry="centercrop", size=256, resample="pil-bilinear"),
         Protocol(id="native-v1", version=1, geometry="native", size=None, resample=None),
     )

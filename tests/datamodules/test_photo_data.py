@@ -81,7 +81,7 @@ def assert_same(one: list[ColorBatch], other: list[ColorBatch]) -> None:
             assert torch.equal(mine.xyxy, theirs.xyxy)
 
 
-@pytest.mark.parametrize("protocol", ["stretch256-v1", "centercrop256-v1", "native-v1"])
+@pytest.mark.parametrize("protocol", ["stretch256-v1", "stretch64-v1", "centercrop256-v1", "native-v1"])
 def test_test_batches_are_the_photos_under_the_protocol(root: Path, protocol: str) -> None:
     found = batches(CocoDataModule(root, protocol=protocol, crop_size=16, eval_batch_size=2).test_dataloader())
     assert seen(found) == ["00", "01", "02", "03", "04"]
@@ -105,7 +105,8 @@ def test_test_batches_are_the_photos_under_the_protocol(root: Path, protocol: st
                 np.testing.assert_allclose(batch.crop_chroma[crops], lab[1:], atol=1e-4)
                 crops += 1
             if protocol != "native-v1":
-                photo = photo.resize((256, 256), Image.Resampling.BILINEAR)
+                side = 64 if protocol == "stretch64-v1" else 256
+                photo = photo.resize((side, side), Image.Resampling.BILINEAR)
             np.testing.assert_array_equal(batch.rgb[place].permute(1, 2, 0), np.array(photo))
             lab = np.moveaxis(rgb2lab(np.array(photo)), -1, 0)
             np.testing.assert_allclose(batch.gray.light[place], lab[:1], atol=1e-4)
