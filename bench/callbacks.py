@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
@@ -120,6 +121,26 @@ class LearningRate(pl.Callback):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate(trainer.global_step) * group.get(RATE_RATIO, 1.0)
+
+
+class Draws(pl.Callback):
+    """Have what a network draws in a step, such as dropout, follow from the step's number and the process alone.
+
+    A resumed training then draws what one without a break would have drawn.
+
+    Args:
+        seed: of the training.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: ColorBatch, batch_idx: int
+    ) -> None:
+        """Seed torch's generators for the step that begins."""
+        state = np.random.SeedSequence((self.seed, trainer.global_rank, trainer.global_step)).generate_state(1)
+        torch.manual_seed(int(state[0]))
 
 
 class Steps(pl.Callback):

@@ -111,6 +111,7 @@ def identity(stage: str, options: TrainingOptions) -> dict[str, Any]:
         "learning_rate": settings.learning_rate,
         "schedule": settings.schedule,
         "decay_from": settings.decay_from,
+        "tenth_after": settings.tenth_after,
         "drops": {str(start): rate for start, rate in settings.drops.items()} or None,
         "pretrained": None if settings.pretrained else False,
         "seed": options.seed,

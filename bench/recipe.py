@@ -21,8 +21,9 @@ class Stage(BaseModel):
         learning_rate: of the optimiser.
         schedule: of the learning rate. `constant`; `cosine`, risen over the first twentieth of the steps and then
             lowered to nothing along a cosine; `linear`, as it is up to `decay_from` and then lowered to nearly
-            nothing, by equal amounts.
+            nothing, by equal amounts; `exponential`, lowered by the same factor each step.
         decay_from: the step, or epoch, that `linear` lowers from.
+        tenth_after: steps in which `exponential` lowers it to a tenth.
         drops: learning rates from a step, or epoch, on; `schedule` is `constant` between them.
         batch_size: pictures a step, over all processes.
         data: settings of the datamodule for this stage, such as one random box a photo or a `train_size` of its own.
@@ -36,8 +37,9 @@ class Stage(BaseModel):
     steps: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
     decay_from: int | None = Field(default=None, ge=0)
+    tenth_after: int | None = Field(default=None, ge=1)
     drops: dict[int, float] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, ge=1)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -52,6 +54,8 @@ class Stage(BaseModel):
             raise ValueError("decay_from goes with schedule linear, and linear with it")
         if self.decay_from is not None and self.decay_from >= self.length:
             raise ValueError("decay_from lies behind the end of the stage")
+        if (self.schedule == "exponential") != (self.tenth_after is not None):
+            raise ValueError("tenth_after goes with schedule exponential, and exponential with it")
         if self.drops and self.schedule != "constant":
             raise ValueError("drops go with schedule constant only")
         return self
@@ -77,6 +81,8 @@ class Stage(BaseModel):
         if self.schedule == "cosine":
             warm = min(1.0, (step + 1) / max(1, steps // 20))
             return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+        if self.tenth_after is not None:
+            return float(self.learning_rate * 0.1 ** (step / self.tenth_after))
         if self.decay_from is not None:
             lowered = max(0, place + 1 - self.decay_from) / (self.length - self.decay_from + 1)
             return self.learning_rate * (1 - lowered)

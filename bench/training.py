@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import catalog
 from bench.build import build_data, build_method, data_errors
-from bench.callbacks import KeepLast, LearningRate, SameOnAllProcesses, Steps, StopOnNaN
+from bench.callbacks import Draws, KeepLast, LearningRate, SameOnAllProcesses, Steps, StopOnNaN
 from bench.errors import UsageError
 from bench.execute import quiet_lightning
 from bench.files import atomic_write
@@ -232,7 +232,7 @@ def _trainer(
     stage: str, steps: int, last: Path, callbacks: Sequence[pl.Callback], options: TrainingOptions
 ) -> pl.Trainer:
     every = max(1, steps // CHECKPOINTS_A_STAGE)
-    guards = [StopOnNaN(last), KeepLast(last, every), SameOnAllProcesses()]
+    guards = [StopOnNaN(last), KeepLast(last, every), SameOnAllProcesses(), Draws(options.seed)]
     panels = [] if options.quiet else [PanelCallback()]
     return pl.Trainer(
         accelerator="auto",

@@ -65,11 +65,11 @@ class AdversarialTraining(pl.LightningModule):
         """Return the generator's loss as `loss`, and its parts, as validation logs them."""
         return self.generator_loss(batch, self.generate(batch))
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Update both sides; log each part as `train/<part>`, the discriminators' as `train/discriminator_<part>`.
 
         Returns:
-            The sum of both losses as `loss`, which is finite while both are.
+            The sum of both losses, which is finite while both are.
         """
         generator, *others = self._optimizers()
         made = self.generate(batch)
@@ -83,7 +83,7 @@ class AdversarialTraining(pl.LightningModule):
             made = self.generate(batch) if left else None
         for name, value in (*parts.items(), *((f"discriminator_{name}", value) for name, value in judged.items())):
             self.log(f"train/{name}", value.detach(), batch_size=len(batch), prog_bar=name == "loss")
-        return {"loss": parts["loss"].detach() + (judged["loss"].detach() if judged else 0.0)}
+        return parts["loss"].detach() + (judged["loss"].detach() if judged else 0.0)
 
     def _optimizers(self) -> list[LightningOptimizer]:
         found: Any = self.optimizers()
