@@ -209,6 +209,24 @@ def orientation(picture: Image.Image, *, whole: bool = True) -> int:
     return value if isinstance(value, int) else 1
 
 
+def read_indices(path: Path, *, max_pixels: int = MAX_PIXELS, root: Path | None = None) -> NDArray[np.uint8]:
+    """Decode a picture whose pixels are numbers, not colours: the palette indices or grey levels of a label map.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ImageError: As `read_image`, or the picture has colours.
+    """
+    with open_file(path, root) as file, strict_pillow(), identify(file) as picture:
+        check_pixels(picture, max_pixels)
+        if picture.mode not in ("P", "L"):
+            raise ImageError(
+                f"a label map has a palette or grey levels of 8 bits, but this one has mode {picture.mode}"
+            )
+        return np.array(picture, dtype=np.uint8)
+
+
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Convert a decoded picture of any mode to 8-bit RGB by the rules of `read_image`."""
     if picture.mode == "F":
