@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import data, machine, pictures, results, running, study, weights
+from bench.commands import data, machine, pictures, probing, results, running, study, weights
 from bench.commands.options import errors
 from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted, raise_on_signals
@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "run": running.run,
             "train": running.train,
             "score": running.score,
+            "probe": probing.probe,
             "reproduce": running.reproduce,
         },
         "Results": {
