@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 
@@ -59,13 +59,28 @@ class InpaintTraining:
         """Return what the method is built from.
 
         Raises:
-            UsageError: The recipe does not train it.
+            UsageError: It learns, and the recipe does not train it.
         """
+        if not self.choice.learns:
+            return with_settings(model_tree(self.choice.id), self.choice.settings)
         stage = self.recipe.stages.get(self.choice.id)
         if stage is None:
             raise UsageError(f"the recipe {self.recipe.id!r} does not train {self.choice.id}; give another `recipe:`")
         settings = {**self.recipe.model, **stage.model, "learning_rate": stage.learning_rate, **self.choice.settings}
         return with_settings(model_tree(self.choice.id), settings)
+
+    def shared(self) -> Self:
+        """Return the training that all choices share which agree in what is learnt, in a folder of its first one.
+
+        The folder is `trained/<name of the first choice>--s<seed>` in `out`.
+        """
+        first = next(each for each in self.suite.methods if each.weights is None and self.same(each))
+        return replace(self, choice=first, out=self.out / "trained" / f"{first.name}--s{self.suite.seed}")
+
+    def same(self, other: InpaintChoice) -> bool:
+        """Tell whether another choice learns the same."""
+        theirs = other.id, other.settings, other.train_sigma or self.suite.sigma
+        return theirs == (self.choice.id, self.choice.settings, self.sigma)
 
     @property
     def sigma(self) -> float:

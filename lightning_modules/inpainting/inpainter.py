@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytorch_lightning as pl
 from torch import nn
 
-from datamodules.inpaint_batch import Filling, HoledBatch, InpaintBatch
+from datamodules.inpaint_batch import Filling, HoledBatch
 
 
 class Inpainter(pl.LightningModule):
@@ -39,7 +39,3 @@ class Inpainter(pl.LightningModule):
     def forward(self, holed: HoledBatch) -> Filling:
         """Return the answer of `fill`."""
         return self.fill(holed)
-
-    def test_step(self, batch: InpaintBatch, batch_idx: int) -> Filling:
-        """Return the answer, for `bench.inpainting` to score."""
-        return self(batch.holed)
