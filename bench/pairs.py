@@ -1,5 +1,6 @@
 """Which prediction belongs to which truth: by relative name alone, and what does not fit is named. Knows no torch."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,9 +10,11 @@ from pathlib import Path
 from bench.progress import progress
 from bench.terminal import visible
 from datamodules.images import ImageError, group_images, measure_image, path_to_key, printable_name
+from datamodules.naming import NAME
 from datamodules.protocol import Protocol
 
 MOST_NAMED = 10
+MOST_PATTERNS = 3
 
 Size = tuple[int, int]
 """Height and width in pixels, after the EXIF rotation."""
@@ -43,7 +46,7 @@ class Pairing:
         return not (self.missing or self.surplus or self.ambiguous or self.resized)
 
 
-def pair_folders(predictions: Path, truth: Path, protocol: Protocol) -> Pairing:
+def pair_folders(predictions: Path, truth: Path, protocol: Protocol, named: str | None = None) -> Pairing:
     """Pair the pictures of two folders and compare their sizes, by the heads of their files.
 
     A file that cannot be measured stays in its pair: what is wrong with it is said by its row.
@@ -52,11 +55,12 @@ def pair_folders(predictions: Path, truth: Path, protocol: Protocol) -> Pairing:
         predictions: folder of the predicted pictures.
         truth: folder of the true ones.
         protocol: under which they are to be scored.
+        named: how predictions are called after their truths; None for the same names.
 
     Raises:
         FileNotFoundError: One is no folder.
     """
-    ours, theirs = group_images(predictions), group_images(truth)
+    ours, theirs = group_images(predictions, named), group_images(truth)
     paired = pair_names(_names(ours, predictions), _names(theirs, truth))
     resized: dict[str, tuple[Size, Size]] = {}
     sizes: dict[str, Size] = {}
@@ -137,7 +141,10 @@ def complaints(pairing: Pairing, protocol: Protocol) -> list[str]:
             for given, wanted in suffixed_names(pairing)
         ],
     }
-    return [f"{kind}: {_first(names)}" for kind, names in kinds.items() if names]
+    lines = [f"{kind}: {_first(names)}" for kind, names in kinds.items() if names]
+    patterns = [] if suffixed_names(pairing) else common_patterns(pairing)
+    ways = " or ".join(f"--named '{visible(pattern)}'" for pattern in patterns[:MOST_PATTERNS])
+    return [*lines, f"called after their truths: give {ways}"] if ways else lines
 
 
 def near_names(pairing: Pairing) -> list[tuple[str, str]]:
@@ -148,6 +155,26 @@ def near_names(pairing: Pairing) -> list[tuple[str, str]]:
 def suffixed_names(pairing: Pairing) -> list[tuple[str, str]]:
     """Return surplus and missing names of which one has another picture's suffix before its own, as `p4.jpg.png`."""
     return _alike(pairing, path_to_key)
+
+
+def common_patterns(pairing: Pairing) -> list[str]:
+    """Return how all missing predictions may be called, as `--named` takes it, where surplus ones tell."""
+    if not pairing.missing:
+        return []
+    folder, _, name = pairing.missing[0].rpartition("/")
+    beside = [key.rpartition("/")[2] for key in pairing.surplus if key.rpartition("/")[0] == folder]
+    patterns = (
+        f"{other[: found.start()]}{NAME}{other[found.end() :]}"
+        for other in beside
+        for found in re.finditer(re.escape(name), other)
+    )
+    surplus = set(pairing.surplus)
+    return sorted({one for one in patterns if all(_called(one, key) in surplus for key in pairing.missing)})
+
+
+def _called(pattern: str, key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}{pattern.replace(NAME, name)}"
 
 
 def _alike(pairing: Pairing, fold: Callable[[str], str]) -> list[tuple[str, str]]:

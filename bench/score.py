@@ -105,7 +105,7 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
     """Find all that scoring needs, and tell runs apart by what goes into them."""
     with data_errors():
         truth = open_truth(submission.truth, submission.instances, pairing.ambiguous)
-        predictions = FolderSource(submission.predictions, leave_out=pairing.ambiguous)
+        predictions = FolderSource(submission.predictions, leave_out=pairing.ambiguous, named=submission.named)
     if isinstance(truth, AnnotatedFolderSource) and submission.instances is not None:
         _tell_listed(truth, submission.instances)
     metrics = find_metrics(submission)
@@ -130,6 +130,7 @@ def prepare(submission: Submission, pairing: Pairing) -> Job:
         metrics=metrics,
         total=len(pairing.matched),
         strict=submission.strict,
+        named=submission.named,
     )
     facts = {"metrics": " ".join(metrics), "sources": sources_digest(), "run": identity}
     expected = {**digests, "partial": str(not pairing.whole).lower(), **facts}
@@ -191,6 +192,7 @@ def _config(submission: Submission, expected: Mapping[str, str]) -> str:
         "metrics": ",".join(expected["metrics"].split()),
         "dataset": submission.dataset,
         "partial": submission.partial,
+        **({"named": submission.named} if submission.named else {}),
     }
     return yaml.safe_dump(
         {"command": _command(given), **given, "expected": dict(expected)}, sort_keys=False, allow_unicode=True

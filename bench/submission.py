@@ -21,6 +21,7 @@ class Submission:
         partial: score the pairs that match, where not all do.
         strict: stop at the first picture that fails.
         save_images: keep what was compared, for the report.
+        named: how predictions are called after their truths; None for the same names.
     """
 
     predictions: Path
@@ -36,6 +37,7 @@ class Submission:
     devices: int = 1
     download: bool = True
     save_images: bool = False
+    named: str | None = None
 
     @property
     def folder(self) -> str:
@@ -56,7 +58,7 @@ def find_pairs(submission: Submission) -> Pairing:
         if not folder.is_dir():
             raise MissingError(f"there is no folder of pictures at {folder}")
     protocol = PROTOCOLS[submission.protocol]
-    pairing = pair_folders(submission.predictions, submission.truth, protocol)
+    pairing = pair_folders(submission.predictions, submission.truth, protocol, submission.named)
     _refuse_empty(submission, pairing)
     if pairing.whole:
         return pairing

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from datamodules.naming import named_key
+
 MAX_PIXELS = 89_478_485
 """Largest picture that is decoded; Pillow's own limit for a decompression bomb."""
 
@@ -248,7 +250,7 @@ def sixteen_to_eight(picture: Image.Image) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
-def find_images(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
+def find_images(root: Path, leave_out: Collection[str] = (), named: str | None = None) -> dict[str, Path]:
     """Find all pictures below a folder, by the suffix of their names.
 
     Hidden files and folders are left out. Linked folders are not searched: one that leads out of `root` is listed
@@ -257,6 +259,8 @@ def find_images(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
     Args:
         root: the folder.
         leave_out: keys that are not wanted.
+        named: how files are called after their pictures, see `named_key`; those that are not are left out. None for
+            the pictures' own names.
 
     Returns:
         Paths by key, sorted by key: the path relative to `root` without its suffix, `/` between folders, as
@@ -266,7 +270,7 @@ def find_images(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
         ValueError: Two files have one key.
         FileNotFoundError: `root` is no folder.
     """
-    found = {key: paths for key, paths in group_images(root).items() if key not in leave_out}
+    found = {key: paths for key, paths in group_images(root, named).items() if key not in leave_out}
     for key, paths in found.items():
         if len(paths) > 1:
             names = " and ".join(printable_name(path.name) for path in paths[:2])
@@ -274,7 +278,7 @@ def find_images(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
     return {key: paths[0] for key, paths in found.items()}
 
 
-def group_images(root: Path) -> dict[str, list[Path]]:
+def group_images(root: Path, named: str | None = None) -> dict[str, list[Path]]:
     """Find what `find_images` finds, but with all files that have one key.
 
     Raises:
@@ -284,7 +288,10 @@ def group_images(root: Path) -> dict[str, list[Path]]:
         raise FileNotFoundError(f"there is no folder {root}")
     found: dict[str, list[Path]] = {}
     for path in walk(root):
-        found.setdefault(path_to_key(printable_name(path.relative_to(root))), []).append(path)
+        own = path_to_key(printable_name(path.relative_to(root)))
+        key = own if named is None else named_key(own, named)
+        if key is not None:
+            found.setdefault(key, []).append(path)
     return {key: sorted(found[key]) for key in sorted(found)}
 
 

@@ -186,11 +186,19 @@ def score(
         bool, typer.Option("--save-images", help="Keep what was compared, so that the report shows it.")
     ] = False,
     devices: Devices = 1,
+    named: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="How predictions are called where not as their truths: fake_{name}, {name}_c*; others are left out.",
+        ),
+    ] = None,
 ) -> None:
     """Score a folder of coloured pictures from any method, or go on with one that was stopped."""
     from bench.catalog import known
     from bench.scoring.metrics import find_metric
     from bench.suite import check_name
+    from datamodules.naming import check_pattern
     from datamodules.protocol import PROTOCOLS
 
     given = None if metrics is None else [find_metric(each.strip()).id for each in metrics.split(",")]
@@ -199,8 +207,13 @@ def score(
     from bench.submission import Submission, find_pairs
 
     chosen = None if given is None else tuple(dict.fromkeys(given))
+    try:
+        called = None if named is None else check_pattern(named)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    folders = pred_dir, truth_dir, out
     submission = Submission(
-        pred_dir, truth_dir, out, *names, protocol, instances, chosen, partial, strict, devices, save_images=save_images
+        *folders, *names, protocol, instances, chosen, partial, strict, devices, save_images=save_images, named=called
     )
     pairing = find_pairs(submission)
     from bench.leaderboard import print_leaderboards

@@ -44,6 +44,7 @@ class FolderRequest(BaseModel):
         metrics: those that can be computed here.
         total: pictures of all batches.
         strict: whether the first picture that fails ends the run.
+        named: how predictions are called after their truths; None for the same names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class FolderRequest(BaseModel):
     metrics: tuple[str, ...]
     total: int
     strict: bool
+    named: str | None = None
 
 
 def open_truth(truth: Path, instances: Path | None, leave_out: Iterable[str] = ()) -> FolderSource:
@@ -90,7 +92,9 @@ class PairReader:
 
     def __init__(self, request: FolderRequest) -> None:
         self.protocol = PROTOCOLS[request.protocol]
-        self.predictions: PhotoSource = FolderSource(request.predictions, leave_out=request.leave_out)
+        self.predictions: PhotoSource = FolderSource(
+            request.predictions, leave_out=request.leave_out, named=request.named
+        )
         self.truth: PhotoSource = open_truth(request.truth, request.instances, request.leave_out)
         numbers = imagenet_labels(self.truth.classes)
         self.labels: Mapping[str, int] = {

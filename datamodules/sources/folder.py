@@ -19,17 +19,24 @@ class FolderSource:
             none.
         split: a sub-folder that stands for `root`; None for `root` itself.
         leave_out: keys of pictures that are not given.
+        named: how files are called after their pictures, `fake_{name}`; None where they have the pictures' own names.
 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
         ValueError: Two files differ only in their suffix.
     """
 
-    def __init__(self, root: str | Path, split: str | None = None, leave_out: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: str | None = None,
+        leave_out: Collection[str] = (),
+        named: str | None = None,
+    ) -> None:
         self.root = Path(root) if split is None else Path(root, split)
-        self.paths = find_images(self.root, leave_out)
+        self.paths = find_images(self.root, leave_out, named)
         if not self.paths:
-            raise FileNotFoundError(f"there is no picture in {self.root}")
+            raise FileNotFoundError(f"there is no picture in {self.root}" + (f" called {named}" if named else ""))
         self.classes: Sequence[str] = tuple(sorted({key.split("/")[0] for key in self.paths if "/" in key}))
         label = {name: index for index, name in enumerate(self.classes)}
         self.photos: Sequence[Photo] = tuple(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.pairs import Pairing, batches, complaints, fits, near_names, pair_folders, pair_names
+from bench.pairs import Pairing, batches, common_patterns, complaints, fits, near_names, pair_folders, pair_names
 from datamodules.protocol import PROTOCOLS
 
 NATIVE, STRETCH, CENTER = (PROTOCOLS[name] for name in ("native-v1", "stretch256-v1", "centercrop256-v1"))
@@ -177,3 +177,23 @@ def test_batches_hold_each_pair_once_and_one_size_each(
 def test_missing_folders_are_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         pair_folders(tmp_path / "nowhere", tmp_path, NATIVE)
+
+
+@pytest.mark.parametrize(
+    ("ours", "truth", "patterns"),
+    [
+        (["fake_a", "fake_b", "x/fake_c"], ["a", "b", "x/c"], ["fake_{name}"]),
+        (["a_gray", "a_out", "b_out"], ["a", "b"], ["{name}_out"]),
+        (["a_gray", "b_gray", "a_out", "b_out"], ["a", "b"], ["{name}_gray", "{name}_out"]),
+        (["a_out", "b_put"], ["a", "b"], []),
+        (["b"], ["a", "b"], []),
+    ],
+)
+def test_how_predictions_are_called_is_read_off_those_that_are_surplus(
+    ours: list[str], truth: list[str], patterns: list[str]
+) -> None:
+    pairing = pair_names({key: [key] for key in ours}, {key: [key] for key in truth})
+    assert common_patterns(pairing) == patterns
+    said = [line for line in complaints(pairing, NATIVE) if "--named" in line]
+    ways = " or ".join(f"--named '{pattern}'" for pattern in patterns)
+    assert said == ([f"called after their truths: give {ways}"] if patterns else [])

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -580,3 +582,51 @@ def test_a_folder_that_cannot_be_a_name_needs_one(
     (folders / "ours").rename(folders / "our pictures")
     assert colorbench(monkeypatch, "score", folders / "our pictures", folders / "truth") == 2
     assert "--name" in capsys.readouterr().err
+
+
+def colour_elsewhere(truth: Path, out: Path, called: str, size: tuple[int, int] | None = None) -> None:
+    """Leave what programs of others leave: JPEGs of names of their own, and their grey pictures among them."""
+    out.mkdir()
+    for path in sorted(truth.rglob("*.png")):
+        name = path.relative_to(truth).with_suffix("").as_posix()
+        folder, _, stem = name.rpartition("/")
+        (out / folder).mkdir(exist_ok=True)
+        picture = Image.open(path).convert("RGB")
+        sepia = Image.merge(
+            "RGB", [picture.convert("L").point(lambda value, k=k: min(255, value * k // 10)) for k in (11, 10, 8)]
+        )
+        (sepia if size is None else sepia.resize(size)).save(out / folder / f"{called.replace('{name}', stem)}.JPEG")
+        picture.convert("L").save(out / folder / f"{stem}_gray.png")
+
+
+@pytest.mark.parametrize(
+    ("called", "size", "protocol"),
+    [("fake_{name}", None, "native-v1"), ("{name}_colorized", (256, 256), "stretch256-v1")],
+)
+def test_the_folders_that_other_programs_leave_are_scored_as_they_are(
+    called: str,
+    size: tuple[int, int] | None,
+    protocol: str,
+    folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folders)
+    colour_elsewhere(folders / "truth", folders / "theirs", called, size)
+    command = ["score", "theirs", "truth", "--protocol", protocol, "--metrics", "psnr", "--out", "out"]
+    assert colorbench(monkeypatch, *command) == 1
+    assert re.search(rf"called after their truths: give .*--named '{re.escape(called)}'", capsys.readouterr().err)
+    assert colorbench(monkeypatch, *command, "--named", called, "--save-images") == 0
+    found = place(folders / "out", "theirs")
+    config = yaml.safe_load((found / "config.yaml").read_text())
+    assert shlex.split(config["command"])[-2:] == ["--named", called]
+    rows = read_rows(found)
+    assert len(rows) == record(found).counts.images == len(list((folders / "truth").rglob("*.png")))
+    for key, row in rows.items():
+        folder, _, stem = key.rpartition("/")
+        ours = Image.open(folders / "theirs" / folder / f"{called.replace('{name}', stem)}.JPEG")
+        truth = PROTOCOLS[protocol].apply(Image.open(folders / "truth" / f"{key}.png").convert("RGB"))
+        assert row.scores["psnr"] == pytest.approx(noise_ratio(np.asarray(truth), np.asarray(ours)), abs=1e-9)
+        assert np.array_equal(np.asarray(Image.open(found / "images" / f"{key}.png")), np.asarray(ours))
+    assert colorbench(monkeypatch, *command, "--named", "fake") == 2
+    assert "wanted {name} once" in capsys.readouterr().err
