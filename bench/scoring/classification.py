@@ -24,6 +24,9 @@ RIGHT, WRONG = 100.0, 0.0
 OF_GOOGLE = frozenset({"googlenet", "inception_v3"})
 """Networks whose published weights want inputs of another scale, which torchvision sets only with its own download."""
 
+REGNET = "regnet_"
+"""Networks that look at values while they are built, so that they cannot be built without memory."""
+
 RENAMED = (
     (re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.(\d\.)"), r"\1\2"),
     (re.compile(r"(\.mlp\.)linear_1\."), r"\g<1>0."),
@@ -84,8 +87,7 @@ def load_classifier(metric: str, path: Path) -> Classifier:
         UsageError: The file is not such a state dict.
     """
     file = CLASSIFIERS[metric]
-    with torch.device("meta"):
-        network = build_classifier(file.network)
+    network = build_classifier(file.network)
     state = {_renamed(name): value for name, value in read_state(path).items()}
     check_state(state, network, f"{path.name} does not hold {file.network}")
     network.load_state_dict(_in_todays_form(state, network), assign=True)
@@ -93,9 +95,11 @@ def load_classifier(metric: str, path: Path) -> Classifier:
 
 
 def build_classifier(name: str) -> nn.Module:
-    """Return a network of torchvision as it is for its published weights, with values that mean nothing."""
+    """Return a network of torchvision as it is for its published weights, without values or with meaningless ones."""
     settings = {"transform_input": True, "init_weights": False} if name in OF_GOOGLE else {}
-    network: nn.Module = get_model(name, **settings)
+    place = "cpu" if name.startswith(REGNET) else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(place):
+        network: nn.Module = get_model(name, **settings)
     return network
 
 
