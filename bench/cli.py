@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import data, machine, pictures, probing, results, running, study, weights
+from bench.commands import data, inpainting, machine, pictures, probing, results, running, study, weights
 from bench.commands.options import errors
 from bench.errors import CommandError, MissingError, UsageError
 from bench.interrupt import Interrupted, raise_on_signals
@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
             "score": running.score,
             "probe": probing.probe,
             "reproduce": running.reproduce,
+            "inpaint": inpainting.inpaint,
         },
         "Results": {
             "status": results.status,
