@@ -1,6 +1,8 @@
 """Every method that learns, and every ablation that is a setting of one, is trained and then colours."""
 
+import csv
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from bench import catalog
 from bench.build import build_data, build_method
 from bench.catalog import data_tree, with_settings
 from bench.manifest import load_manifest, load_networks
-from bench.recipe import Recipe, Stage
+from bench.recipe import Recipe, Stage, load_recipe
 from bench.training import TrainingOptions, train
 
 SMALL = {"width": 0.0625, "input_size": 32, "crop_size": 32, "global_size": 32, "prior_photos": 2}
@@ -29,6 +31,8 @@ ABLATIONS: list[tuple[str, dict[str, Any]]] = [
     ("zhang-eccv16", {"rebalance": False}),
     ("zhang-eccv16", {"neighbours": 10}),
 ]
+FALLING = {"colorgan": "absolute"}
+"""Parts of losses that fall in 200 steps on real photos, by the method."""
 CASES = [*((method, {}) for method in LEARNERS), *ABLATIONS]
 
 
@@ -66,3 +70,22 @@ def test_it_learns_and_colours(method: str, settings: dict[str, Any], before: Pa
     assert chroma.shape == batch.chroma.shape
     assert chroma.isfinite().all()
     assert chroma.std() > 0
+
+
+def photos(shared: Path) -> catalog.Tree:
+    """Return the tree of real photos to train on."""
+    return with_settings(data_tree("folder"), {"root": str(shared / "data" / "imagenet1000-256"), "val_fraction": 0.0})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", FALLING)
+def test_200_steps_on_real_photos_lower_the_loss(method: str, shared: Path, tmp_path: Path) -> None:
+    settings = load_recipe("demo").stage(method)
+    stage = settings.model_copy(update={"steps": 200})
+    recipe = load_recipe("demo").model_copy(update={"stages": {method: stage}, "batch_size": 8, "train_size": 48})
+    recipe = recipe.model_copy(update={"model": {**recipe.model, "input_size": 48}})
+    train(method, TrainingOptions(tmp_path, photos(shared), recipe, loggers=("none",)))
+    with next(tmp_path.rglob("metrics.csv")).open(newline="") as file:
+        curve = [float(row[f"train/{FALLING[method]}"]) for row in csv.DictReader(file)]
+    assert len(curve) == 20
+    assert fmean(curve[-5:]) < 0.9 * fmean(curve[:5])

@@ -182,6 +182,19 @@ def test_cosine_rises_and_falls() -> None:
     assert rates[-1] < peak / 1000
 
 
+def test_exponential_decay_is_that_of_the_authors_optimiser() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([weight], lr=3e-4)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.1 ** (1 / 500_000))
+    theirs = []
+    for _ in range(50):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert _rates("repo", "colorgan", list(range(50)), 1_000_000, epoch=7) == pytest.approx(theirs, rel=1e-9)
+    assert _rates("repo", "colorgan", [500_000, 1_000_000], 1_100_000) == pytest.approx([3e-5, 3e-6])
+
+
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
@@ -190,6 +203,8 @@ def test_cosine_rises_and_falls() -> None:
         ("{steps: 2, learning_rate: 1, schedule: linear}", "decay_from goes with schedule linear"),
         ("{steps: 2, learning_rate: 1, decay_from: 1}", "decay_from goes with schedule linear"),
         ("{steps: 2, learning_rate: 1, schedule: linear, decay_from: 2}", "decay_from lies behind the end"),
+        ("{steps: 2, learning_rate: 1, schedule: exponential}", "tenth_after goes with schedule exponential"),
+        ("{steps: 2, learning_rate: 1, tenth_after: 9}", "tenth_after goes with schedule exponential"),
         ("{steps: 2, learning_rate: 1, schedule: cosine, drops: {1: 1}}", "drops go with schedule constant"),
     ],
 )
@@ -206,7 +221,7 @@ def test_settings_of_stages_exist(recipe: str) -> None:
     for name, stage in loaded.stages.items():
         tree = catalog.model_tree(name)
         assert set(stage.model) <= {*setting_names(tree), *tree["init_args"]}, name
-        build_data(catalog.data_tree("synthetic"), train_size=loaded.train_size, **stage.data)
+        build_data(catalog.data_tree("synthetic"), **{"train_size": loaded.train_size, **stage.data})
 
 
 def test_the_authors_figures_are_kept_apart() -> None:

@@ -37,6 +37,7 @@ RECIPE = Recipe(
         "instcolor-fusion": Stage(steps=2, learning_rate=1e-3),
         "zhang-eccv16": Stage(steps=2, learning_rate=1e-3),
         "iizuka-siggraph16": Stage(steps=2, learning_rate=1e-3),
+        "colorgan": Stage(steps=6, learning_rate=1e-3, drops={3: 1e-4}, model={"shape": "cifar10"}),
     },
 )
 SCENES = with_settings(data_tree("synthetic"), {"size": 48, "train": 12, "val": 2, "test": 2})
@@ -55,6 +56,13 @@ def recipe(**stages: Stage) -> Recipe:
 
 def tensors(folder: Path, name: str) -> Mapping[str, torch.Tensor]:
     return load_file(folder / f"{name}.safetensors")
+
+
+def checkpoint(out: Path, stage: str) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of a method as a training's last checkpoint holds them."""
+    last = torch.load(out / "checkpoints" / stage / "last.ckpt", weights_only=True)
+    state: Mapping[str, torch.Tensor] = last["state_dict"]
+    return state
 
 
 def equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
@@ -88,9 +96,16 @@ def test_stages_run_in_order_and_freeze_what_came_before(tmp_path: Path) -> None
     assert sorted(load_manifest(folder).training) == ["instcolor-full", "instcolor-fusion", "instcolor-instance"]
 
 
-def test_a_stopped_training_ends_at_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "precision"),
+    [("instcolor-full", "fp32"), ("colorgan", "fp32"), pytest.param("colorgan", "bf16", marks=pytest.mark.slow)],
+)
+def test_a_stopped_training_ends_at_the_same_weights(
+    method: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is of a GAN, with two optimisers, dropout, and a rate that drops."""
     monkeypatch.setattr(training, "CHECKPOINTS_A_STAGE", 3)
-    unbroken = train("instcolor-full", options(tmp_path / "unbroken"))
+    train(method, options(tmp_path / "unbroken", precision=precision))
 
     def stop_at_five(self: StopOnNaN, trainer: Any, *_: object) -> None:
         if trainer.global_step == 5:
@@ -99,10 +114,22 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(StopOnNaN, "on_train_batch_end", stop_at_five)
         with pytest.raises(Interrupted):
-            train("instcolor-full", options(tmp_path / "stopped"))
+            train(method, options(tmp_path / "stopped", precision=precision))
     assert not (tmp_path / "stopped" / "weights").exists()
-    resumed = train("instcolor-full", options(tmp_path / "stopped"))
-    assert equal(tensors(unbroken, "full"), tensors(resumed, "full"))
+    train(method, options(tmp_path / "stopped", precision=precision))
+    unbroken, resumed = (checkpoint(tmp_path / name, method) for name in ("unbroken", "stopped"))
+    assert equal(unbroken, resumed)
+
+
+def test_a_discriminator_keeps_its_ratio_to_the_rate_of_the_recipe(tmp_path: Path) -> None:
+    folder = train("colorgan", options(tmp_path))
+    assert [path.name for path in folder.glob("*.safetensors")] == ["generator.safetensors"]
+    assert load_manifest(folder).training["colorgan"]["steps_done"] == 6
+    optimizers = torch.load(tmp_path / "checkpoints" / "colorgan" / "last.ckpt", weights_only=True)["optimizer_states"]
+    rates = [group["lr"] for optimizer in optimizers for group in optimizer["param_groups"]]
+    assert rates == pytest.approx([1e-4, 1e-5])
+    taken = [{float(state["step"]) for state in optimizer["state"].values()} for optimizer in optimizers]
+    assert taken == [{12}, {6}]
 
 
 def test_a_trained_stage_is_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

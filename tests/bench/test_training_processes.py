@@ -26,6 +26,8 @@ from bench.manifest import MANIFEST, load_manifest
 from bench.recipe import load_recipe
 from bench.training import TrainingOptions, train
 from datamodules.samplers import EpochSampler
+from lightning_modules.base import Colorizer
+from lightning_modules.baselines.colorgan import ColorGanColorizer
 from lightning_modules.baselines.zhang import ZhangColorizer
 from lightning_modules.stages.full import FullColorizer
 
@@ -45,6 +47,7 @@ RECIPE: dict[str, Any] = {
         },
         "instcolor-fusion": {"steps": STEPS, "learning_rate": 1.0e-3},
         "zhang-eccv16": {"steps": STEPS, "learning_rate": 1.0e-3},
+        "colorgan": {"steps": STEPS, "learning_rate": 1.0e-3},
     },
 }
 
@@ -131,6 +134,13 @@ def farthest(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor])
     return max(float((one[key].float() - other[key].float()).abs().max()) for key in one)
 
 
+def checkpoint(out: Path, stage: str) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of a method as a training's last checkpoint holds them."""
+    last = torch.load(out / "checkpoints" / stage / "last.ckpt", weights_only=True)
+    state: Mapping[str, torch.Tensor] = last["state_dict"]
+    return state
+
+
 def test_two_ranks_share_out_the_batch_of_one() -> None:
     one = list(EpochSampler(PHOTOS))
     two = [list(EpochSampler(PHOTOS, rank=rank, world=2)) for rank in (0, 1)]
@@ -163,10 +173,10 @@ def test_two_processes_train_as_one(place: Place) -> None:
     assert farthest(learnt, trunk) > 1e-3, "it has moved by much more than both differ"
 
 
-def freeze(kind: type[ZhangColorizer], patch: pytest.MonkeyPatch) -> None:
+def freeze(kind: type[Colorizer], patch: pytest.MonkeyPatch) -> None:
     """Train a method with BatchNorm in eval mode."""
 
-    def on_train_start(self: ZhangColorizer) -> None:
+    def on_train_start(self: Colorizer) -> None:
         for module in self.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
@@ -177,25 +187,38 @@ def freeze(kind: type[ZhangColorizer], patch: pytest.MonkeyPatch) -> None:
 PROGRAM = """
 import pytest
 from bench.cli import main
-from lightning_modules.baselines.zhang import ZhangColorizer
+from lightning_modules.baselines.{room} import {kind}
 from {module} import freeze
 
-freeze(ZhangColorizer, pytest.MonkeyPatch())
+freeze({kind}, pytest.MonkeyPatch())
 main()
 """
 
 
+def train_frozen(place: Place, method: str, kind: type[Colorizer], name: str, patch: pytest.MonkeyPatch) -> None:
+    """Train a method with BatchNorm in eval mode, as `<name>-two` by two processes and as `<name>-one` by this."""
+    program, room = place.folder / "program.py", kind.__module__.rpartition(".")[2]
+    program.write_text(PROGRAM.format(module=Path(__file__).stem, room=room, kind=kind.__name__))
+    patch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    done = run(place.command(method, f"{name}-two", "--devices", "2", program=str(program)))
+    assert done.returncode == 0, done.stderr
+    freeze(kind, patch)
+    train(method, place.options(f"{name}-one"))
+
+
 @pytest.mark.slow
 def test_two_processes_train_zhang_as_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = place.folder / "program.py"
-    program.write_text(PROGRAM.format(module=Path(__file__).stem))
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    done = run(place.command("zhang-eccv16", "zhang-two", "--devices", "2", program=str(program)))
-    assert done.returncode == 0, done.stderr
-    freeze(ZhangColorizer, monkeypatch)
-    train("zhang-eccv16", place.options("zhang-one"))
+    train_frozen(place, "zhang-eccv16", ZhangColorizer, "zhang", monkeypatch)
     assert farthest(place.weights("zhang-one", "prior"), place.weights("zhang-two", "prior")) == 0
     assert farthest(place.weights("zhang-one", "network"), place.weights("zhang-two", "network")) < 1e-5
+
+
+@pytest.mark.slow
+def test_two_processes_train_both_sides_of_a_gan_as_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_frozen(place, "colorgan", ColorGanColorizer, "gan", monkeypatch)
+    one, two = (checkpoint(place.folder / f"gan-{count}", "colorgan") for count in ("one", "two"))
+    assert {key.partition(".")[0] for key in one} == {"generator", "discriminator"}
+    assert farthest(one, two) < 1e-4
 
 
 @pytest.mark.slow
