@@ -114,6 +114,8 @@ def open_source(tree: Tree, protocol: str) -> PhotoSource | None:
 
 def prepare(suite: Suite, runs: Sequence[Run], options: Options) -> list[Job]:
     """Find data, weights and metrics for all runs, and detect boxes, before the first picture is coloured."""
+    for run in runs:
+        run.method.check_hints()
     data = find_data(suite, runs, options)
     weights = {(run.method.name, run.seed): find_weights_folder(run, options.places) for run in runs}
     metrics, notices = available_metrics(suite, download=options.download)

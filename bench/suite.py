@@ -79,18 +79,27 @@ class MethodChoice(Choice):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        card = catalog.methods()[catalog.known("method", self.id, catalog.methods())]
-        if self.hints and not card.uses_hints:
+        catalog.known("method", self.id, catalog.methods())
+        if self.hints and not catalog.methods()[self.id].uses_hints:
             takers = ", ".join(name for name, card in catalog.shipped_methods().items() if card.uses_hints)
             raise UsageError(
                 f"{self.id} takes no hints, but was given `hints: {self.hints}`: leave it out, or choose {takers}"
             )
-        if card.track == "hints" and not self.hints:
+        if self.id in catalog.shipped_methods():  # the card of another imports it and torch
+            self.check_hints()
+        return self
+
+    def check_hints(self) -> None:
+        """Refuse a method that needs hints and is given none.
+
+        Raises:
+            UsageError: It is one.
+        """
+        if self.track == "hints":
             raise UsageError(
                 f"{self.id} has no colours but those of hints: say how many squares of each picture it is given, such "
                 f"as {{id: {self.id}, hints: 10}}"
             )
-        return self
 
     @property
     def track(self) -> str:

@@ -40,9 +40,7 @@ def spread(photos: Sequence[Photo], count: int) -> list[str]:
 
 
 def read_chromas(source: PhotoSource, keys: Iterable[str], size: int) -> Iterator[tuple[str, Tensor]]:
-    """Give the chroma of photos, each stretched to a square by PIL's bilinear filter.
-
-    Photos that cannot be read are passed over.
+    """Give the chroma of photos, each stretched to a square; see `read_squares`.
 
     Args:
         source: of the photos.
@@ -52,10 +50,27 @@ def read_chromas(source: PhotoSource, keys: Iterable[str], size: int) -> Iterato
     Yields:
         The key and (2, size, size) float32, a* and b* in CIE units.
     """
+    for key, rgb in read_squares(source, keys, size):
+        yield key, rgb8_to_lab(rgb)[1:]
+
+
+def read_squares(source: PhotoSource, keys: Iterable[str], size: int) -> Iterator[tuple[str, Tensor]]:
+    """Give photos in colour, each stretched to a square by PIL's bilinear filter.
+
+    Photos that cannot be read are passed over.
+
+    Args:
+        source: of the photos.
+        keys: their names.
+        size: side of the square in pixels.
+
+    Yields:
+        The key and (3, size, size) uint8 sRGB.
+    """
     for key in keys:
         try:
             photo = Image.fromarray(source.read(key))
         except ImageError:
             continue
         small = np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR))
-        yield key, rgb8_to_lab(torch.tensor(small).permute(2, 0, 1))[1:]
+        yield key, torch.tensor(small).permute(2, 0, 1)

@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 
 def photo(side: int = 48) -> torch.Tensor:
     """Return L*, a* and b* of a cut of a real photo, (3, side, side)."""
-    pixels = torch.from_numpy(data.chelsea()[60 : 60 + side, 120 : 120 + side].copy())
+    cat = data.chelsea()  # type: ignore[no-untyped-call]  # scikit-image leaves it untyped
+    pixels = torch.from_numpy(cat[60 : 60 + side, 120 : 120 + side].copy())
     return rgb8_to_lab(pixels.permute(2, 0, 1))
 
 
