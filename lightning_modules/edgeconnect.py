@@ -227,6 +227,10 @@ class EdgeConnectTraining(AdversarialTraining):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Tell the phase from the number of the step alone, so that a resumed training is in the same one."""
-        done = self.global_step / training_steps(self.trainer)
-        drawn, filled = self.edge_share, self.edge_share + self.completion_share
-        self.phase = "edges" if done < drawn else "completion" if done < filled else "both"
+        self.phase = self.phase_of(self.global_step, training_steps(self.trainer))
+
+    def phase_of(self, step: int, steps: int) -> Phase:
+        """Return the phase of a step of so many, counted from 0."""
+        if step < self.edge_share * steps:
+            return "edges"
+        return "completion" if step < (self.edge_share + self.completion_share) * steps else "both"
