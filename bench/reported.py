@@ -29,8 +29,36 @@ class Reported(BaseModel):
     scores: dict[str, FiniteFloat] = Field(min_length=1)
 
 
+class Evaluation(BaseModel):
+    """Hold how the authors of a method computed their figures, as far as it is known; None where it is not.
+
+    Attributes:
+        geometry: what was done to the photos.
+        fid: which network and which scaling of its input.
+        lpips: which backbone.
+        ssim: its window and data range.
+        colorfulness: which formula.
+        source: where that was read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    geometry: str | None = Field(default=None, min_length=1)
+    fid: str | None = Field(default=None, min_length=1)
+    lpips: str | None = Field(default=None, min_length=1)
+    ssim: str | None = Field(default=None, min_length=1)
+    colorfulness: str | None = Field(default=None, min_length=1)
+    source: str = Field(min_length=1)
+
+
 class OutsideCard(BaseModel):
-    """Hold what is published of a method that cannot be run here, or of the true pictures themselves."""
+    """Hold what is published of a method that cannot be run here, or of the true pictures themselves.
+
+    Attributes:
+        url: of the released code, else of the paper; None where neither is known.
+        license: of the released code, as its repository says; None where it says nothing or there is none.
+        evaluation: how its authors evaluate; None where nothing is known.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,4 +67,7 @@ class OutsideCard(BaseModel):
     paper: str | None
     venue: str | None
     year: int | None
+    url: str | None = None
+    license: str | None = None
+    evaluation: Evaluation | None = None
     reported: tuple[Reported, ...] = Field(min_length=1)

@@ -28,7 +28,11 @@ from datamodules.boxfile import read_boxes
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTENDING = ROOT / "bench" / "EXTENDING.md"
-DOCUMENTS = (ROOT / "README.md", EXTENDING, *(ROOT / "bench" / name for name in ("GUIDE.md", "REPRODUCING.md")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    EXTENDING,
+    *(ROOT / "bench" / name for name in ("GUIDE.md", "REPRODUCING.md", "OUTSIDE.md")),
+)
 FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LIGHTNING = {"fit", "validate", "test", "predict"}
 QUICK = {"list", "check", "run", "leaderboard", "compare", "detect", "speed"}
