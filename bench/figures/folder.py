@@ -17,18 +17,24 @@ from bench.figures.box_errors import draw_box_errors
 from bench.figures.costs import draw_gmacs, draw_speed
 from bench.figures.distributions import draw_cumulative, draw_distribution
 from bench.figures.dots import draw_scores
-from bench.figures.grids import draw_pictures, picture_keys
+from bench.figures.grids import draw_pictures, picture_keys, shown_methods
+from bench.figures.named import check_known
+from bench.figures.hints import draw_hints
 from bench.figures.names import stem
 from bench.figures.pairs import best_pair, check_names, draw_pair, named_pair
 from bench.figures.parts import draw_parts
 from bench.figures.style import DPI, FORMATS, styled, to_bytes
-from bench.figures.subjects import Plot, Run, Subject, read_subjects
+from bench.figures.subjects import Method, Plot, Run, Subject, read_subjects
 from bench.files import atomic_write
+from bench.hint_curves import hint_curves
 from bench.leaderboard import finished_runs
+from bench.ranking import rank_records
 from bench.scoring.metrics import find_metric
 from bench.tables import Cell, table_to_csv
 from bench.terminal import visible
 
+Grid = tuple[Subject, Sequence[Method], Sequence[str]]
+"""Methods and pictures of a subject that stand side by side."""
 PICTURES = 4
 COLUMNS = ("file", "kind", "dataset", "protocol", "level", "metric", "methods", "n", "caption")
 HEAD = """# Figures
@@ -45,11 +51,13 @@ class Wanted:
         metrics: none for all that rank a method.
         pairs: of methods, each as a leaderboard names it, with or without `--<detector>`; none for the best two.
         pictures: none for some that nobody chose.
+        grid: methods beside those pictures, in this order; none for the best.
     """
 
     metrics: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     pictures: tuple[str, ...] = ()
+    grid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,10 @@ class Written:
     missing: tuple[str, ...]
 
 
-def parse_wanted(metrics: Iterable[str], pairs: Iterable[str], pictures: Iterable[str]) -> Wanted:
-    """Return what is to be drawn, pairs given as `A,B`.
+def parse_wanted(
+    metrics: Iterable[str], pairs: Iterable[str], pictures: Iterable[str], grid: str | None = None
+) -> Wanted:
+    """Return what is to be drawn, pairs given as `A,B` and the methods of a grid as `A,B,C`.
 
     Raises:
         UsageError: A metric is unknown, or a pair is not two names.
@@ -71,7 +81,10 @@ def parse_wanted(metrics: Iterable[str], pairs: Iterable[str], pictures: Iterabl
         if len(names) != 2 or not all(names):
             raise UsageError(f"--pair {','.join(names)} is not two methods: give their names as A,B")
     return Wanted(
-        tuple(find_metric(name).id for name in metrics), tuple((names[0], names[1]) for names in named), tuple(pictures)
+        tuple(find_metric(name).id for name in metrics),
+        tuple((names[0], names[1]) for names in named),
+        tuple(pictures),
+        () if grid is None else tuple(grid.split(",")),
     )
 
 
@@ -98,13 +111,14 @@ def write_figures(out: Path, folder: Path, wanted: Wanted) -> Written:
     runs = finished_runs([out])
     subjects = read_subjects(runs, wanted.metrics)
     check_names(subjects, wanted.pairs)
-    pictures = _choose_pictures(subjects, wanted.pictures)
+    grids = _choose_pictures(subjects, wanted)
     folders = {run_key(record): folder for folder, record in runs}
     missing: dict[str, None] = {}
     parts = [_read_parts(subject, folders, missing) for subject in subjects]
     lines: dict[str, Plot] = {}
     with styled():
-        for plot in itertools.chain(_plots(subjects, parts, wanted.pairs, pictures), _box_errors(runs, subjects)):
+        simple, curves = _plots(subjects, parts, wanted.pairs, grids), (_box_errors, _hints)
+        for plot in itertools.chain(simple, *(draw(runs, subjects) for draw in curves)):
             name = stem(plot.dataset, plot.protocol, plot.level, plot.metric, *plot.kind)
             for form in FORMATS:
                 atomic_write(folder / f"{name}.{form}", to_bytes(plot.figure, form))
@@ -119,7 +133,7 @@ def _plots(
     subjects: Sequence[Subject],
     parts: Sequence[Sequence[BreakdownBoard]],
     pairs: Sequence[tuple[str, str]],
-    pictures: Iterable[tuple[Subject, Sequence[str]]],
+    grids: Iterable[Grid],
 ) -> Iterator[Plot]:
     """Draw one plot after the other; those that have nothing to show are left out."""
     for subject, tables in zip(subjects, parts, strict=True):
@@ -128,7 +142,7 @@ def _plots(
         yield from filter(None, (draw(subject) for draw in simple))
         yield from _pairs(subject, pairs)
         yield from filter(None, (draw_parts(subject, table) for table in tables))
-    yield from filter(None, (draw_pictures(subject, keys) for subject, keys in pictures))
+    yield from filter(None, (draw_pictures(*grid) for grid in grids))
 
 
 def _pairs(subject: Subject, pairs: Iterable[tuple[str, str]]) -> Iterator[Plot]:
@@ -140,6 +154,13 @@ def _box_errors(runs: Sequence[Run], subjects: Sequence[Subject]) -> Iterator[Pl
     """Draw the curves over errors of the boxes by the metrics of the other plots."""
     metrics = {subject.metric.id for subject in subjects}
     yield from filter(None, (draw_box_errors(curves) for curves in error_curves(runs) if curves.metric in metrics))
+
+
+def _hints(runs: Sequence[Run], subjects: Sequence[Subject]) -> Iterator[Plot]:
+    """Draw the curves over numbers of hints by the metrics of the other plots."""
+    metrics = {subject.metric.id for subject in subjects}
+    found = hint_curves(rank_records(record for _, record in runs))
+    yield from (draw_hints(curves) for curves in found if curves.metric in metrics)
 
 
 def _read_parts(
@@ -156,19 +177,25 @@ def _read_parts(
     return found
 
 
-def _choose_pictures(subjects: Sequence[Subject], wanted: Sequence[str]) -> list[tuple[Subject, list[str]]]:
-    """Return the pictures that are shown of each dataset, with the subject of the first metric.
+def _choose_pictures(subjects: Sequence[Subject], wanted: Wanted) -> list[Grid]:
+    """Return the methods and pictures that are shown of each dataset, with the subject of the first metric.
 
     Raises:
-        UsageError: A picture that is wanted was not kept by all methods of a grid.
+        UsageError: A method that is wanted is not there, or a picture that is was not kept by all methods of a grid.
     """
+    check_known(subjects, wanted.grid)
     first: dict[tuple[str, str], Subject] = {}
     for subject in subjects:
         if subject.board.level == "image" and subject.scored:
             first.setdefault((subject.board.dataset, subject.board.protocol), subject)
-    kept = [(subject, picture_keys(subject)) for subject in first.values()]
-    _check_kept(wanted, sorted({key for _, keys in kept for key in keys}))
-    return [(subject, [key for key in wanted if key in keys] if wanted else _spread(keys)) for subject, keys in kept]
+    shown = [(subject, shown_methods(subject, wanted.grid)) for subject in first.values()]
+    kept = [(subject, methods, picture_keys(subject, methods)) for subject, methods in shown]
+    _check_kept(wanted.pictures, sorted({key for *_, keys in kept for key in keys}))
+    return [(subject, methods, _of(keys, wanted.pictures)) for subject, methods, keys in kept]
+
+
+def _of(keys: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    return [key for key in wanted if key in keys] if wanted else _spread(keys)
 
 
 def _check_kept(wanted: Sequence[str], kept: Sequence[str]) -> None:
