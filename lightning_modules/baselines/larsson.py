@@ -13,11 +13,7 @@ from lightning_modules.adversarial import RATE_RATIO
 from lightning_modules.base import Colorizer
 from lightning_modules.losses.hue_chroma import HueChromaLoss, mean_hue, median, to_rgb
 from lightning_modules.networks.larsson import LarssonNet
-
-
-def gray_of(light: Tensor) -> Tensor:
-    """Return the sRGB grey in [0, 1] that has this L*, both (B, 1, H, W)."""
-    return lab_to_rgb(torch.cat((light, light.new_zeros(light.shape).expand(-1, 2, -1, -1)), dim=1))[:, :1].clamp(0, 1)
+from lightning_modules.networks.output_space import gray_of
 
 
 class LarssonColorizer(Colorizer):

@@ -141,7 +141,7 @@ def mean_hue(shares: Tensor) -> tuple[Tensor, Tensor]:
         other.
 
     Source:
-        Larsson et al. 2016, section 3.3, where the factor is written with `max`; the release has the `min` that is meant.
+        Larsson et al. 2016, section 3.3, where the factor is written with `max`; `min`, as in the release, is meant.
     """
     bins = shares.shape[1]
     angles = (torch.arange(bins, device=shares.device) + 0.5) * (2 * math.pi / bins)

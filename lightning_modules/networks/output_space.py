@@ -60,9 +60,13 @@ def decode(space: Space, light: Tensor, answer: Tensor) -> Tensor:
         return (2 * answer - 1) * AB_REACH
     rgb = answer
     if space == "yuv":
-        luma = lab_to_rgb(torch.cat((light, light.new_zeros(answer.shape)), dim=1))[:, :1]
-        rgb = yuv_to_rgb(torch.cat((luma, (2 * answer - 1) * _reach(light)), dim=1)).clamp(0, 1)
+        rgb = yuv_to_rgb(torch.cat((gray_of(light), (2 * answer - 1) * _reach(light)), dim=1)).clamp(0, 1)
     return rgb_to_lab(rgb)[:, 1:]
+
+
+def gray_of(light: Tensor) -> Tensor:
+    """Return the sRGB grey in [0, 1] that has this L*, both (B, 1, H, W)."""
+    return lab_to_rgb(torch.cat((light, light.new_zeros(light.shape).expand(-1, 2, -1, -1)), dim=1))[:, :1]
 
 
 def _reach(light: Tensor) -> Tensor:
