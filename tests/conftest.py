@@ -51,6 +51,79 @@ def shared() -> Path:
     return folder
 
 
+VOC_NAMES = {
+    "airplane": "aeroplane",
+    "motorcycle": "motorbike",
+    "couch": "sofa",
+    "potted plant": "pottedplant",
+    "dining table": "diningtable",
+    "tv": "tvmonitor",
+}
+"""COCO's names of what VOC calls otherwise; other names are the same, or unknown to VOC."""
+
+
+@pytest.fixture(scope="session")
+def write_voc(shared: Path) -> Callable[[Path, int, int], Path]:
+    """Return a function that writes a VOC-style folder of real photos with their annotators' boxes and masks."""
+    import numpy as np
+    from PIL import Image
+
+    from datamodules.masks import segmentation_to_mask
+    from datamodules.photos import Photo
+    from datamodules.sources.coco import CocoSource
+    from datamodules.sources.voc import NUMBERS
+
+    def number(source: CocoSource, category: int) -> int:
+        name = source.categories[category]
+        return NUMBERS.get(VOC_NAMES.get(name, name), 0)
+
+    def write_photo(root: Path, source: CocoSource, photo: Photo) -> None:
+        height, width = source.sizes[photo.key]
+        labels = np.zeros((height, width), np.uint8)
+        objects = ""
+        for each in photo.annotations:
+            found = number(source, each.category_id)
+            if not found:
+                continue
+            x, y, w, h = each.bbox
+            corners = {"xmin": x + 1, "ymin": y + 1, "xmax": x + w, "ymax": y + h}
+            box = "".join(f"<{key}>{value}</{key}>" for key, value in corners.items())
+            name = next(name for name, place in NUMBERS.items() if place == found)
+            difficult = int(each.crowd)
+            objects += f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox></object>"
+            assert each.segmentation is not None
+            labels[segmentation_to_mask(each.segmentation.unpack(), (height, width))] = 255 if each.crowd else found
+        size = f"<size><width>{width}</width><height>{height}</height></size>"
+        (root / "Annotations" / f"{photo.key}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+        shutil.copy(source.paths[photo.key], root / "JPEGImages" / f"{photo.key}.jpg")
+        indexed = Image.fromarray(labels).convert("P")
+        indexed.putdata(labels.ravel().tolist())
+        indexed.save(root / "SegmentationClass" / f"{photo.key}.png")
+
+    def write(root: Path, learnt: int, tested: int) -> Path:
+        for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
+            (root / name).mkdir(parents=True)
+        for split, name, count in (("train2017", "trainval", learnt), ("val2017", "test", tested)):
+            source = CocoSource(shared / "data" / "coco", split)
+            known = [
+                photo for photo in source.photos if any(number(source, each.category_id) for each in photo.annotations)
+            ]
+            for photo in known[:count]:
+                write_photo(root, source, photo)
+            for image_set in ("Main", "Segmentation"):
+                lines = "".join(f"{photo.key}\n" for photo in known[:count])
+                (root / "ImageSets" / image_set / f"{name}.txt").write_text(lines)
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def voc(write_voc: Callable[[Path, int, int], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a VOC-style folder of six photos to learn from and four to test."""
+    return write_voc(tmp_path_factory.mktemp("voc") / "VOC2007", 6, 4)
+
+
 @pytest.fixture
 def colorbench(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
