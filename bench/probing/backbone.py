@@ -128,7 +128,7 @@ def learn_statistics(backbone: nn.Module, batches: Iterable[Tensor]) -> None:
         backbone: changed in place.
         batches: of pictures, (B, 3, H, W) in Lab.
     """
-    norms = [part for part in backbone.modules() if isinstance(part, _BatchNorm)]
+    norms = [part for part in backbone.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     if not norms:
         return
     before = [norm.momentum for norm in norms]

@@ -14,8 +14,11 @@ from datamodules.types import Boxes, GrayBatch
 from lightning_modules.base import Colorizer
 from lightning_modules.networks.eccv16 import Eccv16Trunk
 from lightning_modules.networks.iizuka import IizukaNet
+from lightning_modules.networks.larsson import LarssonNet
 from lightning_modules.networks.siggraph import SiggraphTrunk
+from lightning_modules.networks.vgg import VGG16
 
+VGG_BLOCKS = {f"conv{number}": f"trunk.{names[-1]}" for number, names in enumerate(VGG16.names, 1)}
 LOW_LEVEL = {f"low{number}": f"low.{number - 1}" for number in range(1, 7)}
 CONVOLUTIONS = {f"conv{number}": f"model{number}" for number in range(1, 8)}
 
@@ -23,9 +26,11 @@ DECLARED: Mapping[type[nn.Module], Mapping[str, str]] = {
     Eccv16Trunk: {**CONVOLUTIONS, "conv8": "model8.5"},
     SiggraphTrunk: {**CONVOLUTIONS, "conv8": "model8"},
     IizukaNet: {**LOW_LEVEL, "mid1": "middle.0", "mid2": "middle.1"},
+    LarssonNet: {**VGG_BLOCKS, "fc6": "fc6", "fc7": "fc7"},
 }
-"""Names of layers, as papers give them, and the parts that answer with their maps. Of all other networks every part at
-their top that answers with a map is a layer, by the name that it has in the network."""
+"""Names of layers, and the parts that answer with their maps, which are tapped as these answer: behind the ReLU where
+it belongs to the part, as in blocks, else before it. Of all other networks every part at their top, or in a list at
+their top, is a layer if it answers with a map, by the name that it has in the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,16 @@ def _layout(name: str, first: str, called: Mapping[str, tuple[int, ...]], layers
 def known_layers(network: nn.Module) -> Mapping[str, str]:
     """Return the declared layers of a network, else its parts."""
     declared = next((layers for kind, layers in DECLARED.items() if isinstance(network, kind)), None)
-    return declared if declared is not None else {name: name for name, _ in network.named_children()}
+    return declared if declared is not None else {path: path for path in _parts(network)}
+
+
+def _parts(network: nn.Module) -> Iterator[str]:
+    """Give the paths of the parts at the top of a network, those in lists one by one."""
+    for name, part in network.named_children():
+        if isinstance(part, nn.ModuleList | nn.ModuleDict):
+            yield from (f"{name}.{each}" for each, _ in part.named_children())
+        else:
+            yield name
 
 
 @contextmanager

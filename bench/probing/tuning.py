@@ -44,7 +44,7 @@ def fine_tune(model: Model, photos: Photos, settings: Settings, seed: int, advan
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
         loss = model.loss(lab.to(device), targets)
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             raise CommandError(f"the loss of step {step} is {value}: lower learning_rate in the recipe of the probe")
         optimizer.zero_grad()
