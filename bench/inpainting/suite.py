@@ -147,10 +147,10 @@ class InpaintSuite(BaseModel):
         catalog.known("protocol", self.protocol, PROTOCOLS)
         if self.size is None and PROTOCOLS[self.protocol].size is None:
             raise UsageError(f"{self.protocol} keeps the sizes of photos, but holes are cut in squares: give a size")
-        for kind, names in (("method", [each.name for each in self.methods]), ("bucket of holes", self.holes)):
+        for kind, names in (("methods", [each.name for each in self.methods]), ("buckets", self.holes)):
             twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
             if twice is not None:
-                raise UsageError(f"two {kind}s are called {twice!r}: give one of them another name, or leave it out")
+                raise UsageError(f"two {kind} are called {twice!r}: give one of them another name, or leave it out")
         return self
 
     @property
