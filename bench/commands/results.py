@@ -166,6 +166,10 @@ def report(
     show: Annotated[
         list[str] | None, typer.Option(metavar="IMAGE", help="For the plots' grid; may be repeated; four if left out.")
     ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Methods of that grid, in this order; the best, best first, if left out."),
+    ] = None,
 ) -> None:
     """Write one page with tables and pictures that opens without a network, and plots for papers."""
     from bench.report.page import write_report
@@ -173,12 +177,12 @@ def report(
     if figures is not None:
         from bench.figures.folder import parse_wanted, write_figures
 
-        written = write_figures(folder, figures, parse_wanted(metric or (), pair or (), show or ()))
+        written = write_figures(folder, figures, parse_wanted(metric or (), pair or (), show or (), grid))
         typer.echo(f"{figures}: {len(written.names)} plots as PNG and SVG, with captions in figures.md and figures.csv")
         for line in written.missing:
             errors.print(visible_lines(line), markup=False, soft_wrap=True)
-    elif metric or pair or show:
-        raise UsageError("--metric, --pair and --show say what the plots are of: give --figures FOLDER, too")
+    elif metric or pair or show or grid:
+        raise UsageError("--metric, --pair, --show and --grid say what the plots are of: give --figures FOLDER, too")
     typer.echo(str(write_report(folder, out, pictures)))
 
 

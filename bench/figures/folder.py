@@ -18,8 +18,8 @@ from bench.figures.costs import draw_gmacs, draw_speed
 from bench.figures.distributions import draw_cumulative, draw_distribution
 from bench.figures.dots import draw_scores
 from bench.figures.grids import draw_pictures, picture_keys, shown_methods
-from bench.figures.named import check_known
 from bench.figures.hints import draw_hints
+from bench.figures.named import check_known
 from bench.figures.names import stem
 from bench.figures.pairs import best_pair, check_names, draw_pair, named_pair
 from bench.figures.parts import draw_parts

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.board import LEVEL_WORDS
-from bench.catalog import known
 from bench.compare import MethodComparison, Side, compare_sides
 from bench.compare_text import notes
 from bench.errors import UsageError
+from bench.figures.named import called, check_known, find_method
 from bench.figures.names import DETECTOR, labels
 from bench.figures.style import COLORS, COLUMN, one_panel
 from bench.figures.subjects import Method, Plot, Subject
@@ -59,38 +59,22 @@ def check_names(subjects: Sequence[Subject], pairs: Iterable[tuple[str, str]]) -
     Raises:
         UsageError: No subject has such a method, a name stands for several, or both for the same.
     """
-    called = {name for subject in subjects for method in (*subject.methods, *subject.worse) for name in _called(method)}
     for names in pairs:
-        for name in names:
-            known("method of these runs", name, called)
+        check_known(subjects, names)
         for subject in subjects:
             _find_both(subject, names)
 
 
 def _find_both(subject: Subject, names: tuple[str, str]) -> list[Method]:
     """Return those of two named methods that a subject has."""
-    found = [method for name in names if (method := _find(subject, name)) is not None]
+    found = [method for name in names if (method := find_method(subject, name)) is not None]
     if len(found) == 2 and found[0] is found[1]:
         raise UsageError(f"both names of --pair {','.join(names)} stand for {found[0].label}: give two methods")
     return found
 
 
-def _called(method: Method) -> tuple[str, str]:
-    return method.entry.method, f"{method.entry.method}--{method.entry.detector}"
-
-
-def _find(subject: Subject, name: str) -> Method | None:
-    """Return the method that is called so; one with boxes made worse only where no other is."""
-    groups = (subject.methods, subject.worse)
-    found = next(filter(None, ([method for method in group if name in _called(method)] for group in groups)), [])
-    if len(found) > 1:
-        meant = " and ".join(_called(method)[1] for method in found)
-        raise UsageError(f"{name} stands for {meant} on {subject.board.dataset}: say which")
-    return found[0] if found else None
-
-
 def _compare(subject: Subject, a: Method, b: Method) -> MethodComparison:
-    first, second = (Side(_called(method)[1], method.runs) for method in (a, b))
+    first, second = (Side(called(method)[1], method.runs) for method in (a, b))
     scores = [a.scores or {}, b.scores or {}]
     return compare_sides(first, second, scores, metric=subject.metric.id, level=subject.board.level)
 

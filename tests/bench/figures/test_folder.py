@@ -15,6 +15,7 @@ from bench.figures import folder
 from bench.figures.distributions import draw_cumulative, draw_distribution
 from bench.figures.dots import draw_scores
 from bench.figures.folder import Wanted, Written, parse_wanted, write_figures
+from bench.figures.grids import shown_methods
 from bench.figures.pairs import best_pair
 from bench.figures.style import COLUMN, DPI
 from bench.figures.subjects import Plot, Subject, read_subjects
@@ -38,7 +39,7 @@ def plots_of(out: Path, keys: Sequence[str]) -> list[Plot]:
     subjects = read_subjects(read_runs([out]), ("psnr",))
     folders = {run_key(record): place for place, record in read_runs([out])}
     parts = [folder._read_parts(subject, folders, {}) for subject in subjects]
-    return [*folder._plots(subjects, parts, (), [(subjects[0], keys)])]
+    return [*folder._plots(subjects, parts, (), [(subjects[0], shown_methods(subjects[0]), keys)])]
 
 
 def test_every_kind_is_drawn(finished: Path) -> None:
@@ -103,21 +104,28 @@ def test_tables_that_are_gone_leave_the_means(
 
 
 @pytest.mark.parametrize(
-    ("metrics", "pairs", "pictures", "told"),
+    ("metrics", "pairs", "pictures", "grid", "told"),
     [
-        (["psmr"], [], [], "psnr"),
-        ([], ["gray"], [], "A,B"),
-        ([], ["gray,,zhang"], [], "A,B"),
-        ([], ["gray,zhnag"], [], "zhang"),
-        ([], ["gray,gray--none"], [], "two methods"),
-        ([], [], ["photo-2", "poto-6"], "'poto-6'.*7 were, of which 'photo-6'"),
+        (["psmr"], [], [], None, "psnr"),
+        ([], ["gray"], [], None, "A,B"),
+        ([], ["gray,,zhang"], [], None, "A,B"),
+        ([], ["gray,zhnag"], [], None, "zhang"),
+        ([], ["gray,gray--none"], [], None, "two methods"),
+        ([], [], ["photo-2", "poto-6"], None, "'poto-6'.*7 were, of which 'photo-6'"),
+        ([], [], [], "gray,zhnag", "zhang"),
     ],
 )
 def test_what_is_not_there_is_named(
-    finished: Path, tmp_path: Path, metrics: list[str], pairs: list[str], pictures: list[str], told: str
+    finished: Path,
+    tmp_path: Path,
+    metrics: list[str],
+    pairs: list[str],
+    pictures: list[str],
+    grid: str | None,
+    told: str,
 ) -> None:
     with pytest.raises(UsageError, match=told):
-        write_figures(finished, tmp_path / "plots", parse_wanted(metrics or ["psnr"], pairs, pictures))
+        write_figures(finished, tmp_path / "plots", parse_wanted(metrics or ["psnr"], pairs, pictures, grid))
 
 
 def test_pictures_that_nobody_kept_are_asked_of_run(finished: Path, tmp_path: Path) -> None:

@@ -1,18 +1,31 @@
 """Grids hold the pictures that runs have kept, with their scores."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from bench.figures.grids import draw_pictures, picture_keys
-from bench.figures.subjects import Subject
+from bench.errors import UsageError
+from bench.figures import grids
+from bench.figures.grids import shown_methods
+from bench.figures.style import to_bytes
+from bench.figures.subjects import Plot, Subject
 from bench.leaderboard import read_runs
 from bench.picture_set import note_pictures, picture_set
 from bench.record import RunRecord
 
 KEYS = [f"photo-{number}" for number in range(7)]
+
+
+def picture_keys(subject: Subject) -> list[str]:
+    return grids.picture_keys(subject, shown_methods(subject))
+
+
+def draw_pictures(subject: Subject, keys: Sequence[str], names: Sequence[str] = ()) -> Plot | None:
+    return grids.draw_pictures(subject, shown_methods(subject, names), keys)
 
 
 def test_pictures_stand_beside_each_other_with_their_scores(finished: Path, subject_of: Callable[..., Subject]) -> None:
@@ -33,6 +46,29 @@ def test_pictures_stand_beside_each_other_with_their_scores(finished: Path, subj
     truth = np.asarray(Image.open(finished / "pictures/samples/photo-1.truth.png"))
     assert np.array_equal(panels[1, -1].images[0].get_array(), truth)
     assert KEYS[1] in plot.caption
+
+
+def test_methods_that_are_named_stand_in_that_order(finished: Path, subject_of: Callable[..., Subject]) -> None:
+    plot = draw_pictures(subject_of(finished), KEYS[:1], ("gray", "zhang--none"))
+    assert plot is not None
+    assert [panel.get_title() for panel in plot.figure.axes] == ["input", "gray", "zhang", "truth"]
+    assert "grey input, 2 chosen methods, truth" in plot.caption
+    with pytest.raises(UsageError, match="--grid names 7 methods, and 6 fit"):
+        shown_methods(subject_of(finished), ["gray"] * 7)
+
+
+def test_small_pictures_are_enlarged_without_smoothing(finished: Path, subject_of: Callable[..., Subject]) -> None:
+    """No colour may come that the file does not have."""
+    for path in finished.rglob("photo-1*.png"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 2, (8, 8, 3), np.uint8) * 255).save(path)
+    plot = draw_pictures(subject_of(finished), KEYS[1:2])
+    assert plot is not None
+    drawn = np.asarray(Image.open(io.BytesIO(to_bytes(plot.figure, "png"))).convert("RGB"))
+    box = plot.figure.axes[1].get_window_extent()
+    height = len(drawn)
+    inside = drawn[height - int(box.y1) + 3 : height - int(box.y0) - 3, int(box.x0) + 3 : int(box.x1) - 3]
+    assert min(inside.shape[:2]) > 100
+    assert set(np.unique(inside)) == {0, 255}
 
 
 def test_a_picture_without_its_prediction_is_in_no_grid(finished: Path, subject_of: Callable[..., Subject]) -> None:
