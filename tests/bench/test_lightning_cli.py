@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench.lightning_cli import run_lightning
+from lightning_modules.baselines.colorgan import ColorGanColorizer
 from lightning_modules.stages.full import FullColorizer
 
 pytestmark = [
@@ -35,6 +36,18 @@ def test_a_checkpoint_of_fit_reloads_what_was_swapped_in(lightning: Any, tmp_pat
     again = FullColorizer.load_from_checkpoint(checkpoint, weights_only=True, map_location="cpu")
     assert isinstance(again.objective, torch.nn.L1Loss)
     assert again.input_size == 32
+    for name, value in cli.model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
+
+
+def test_fit_trains_both_sides_of_a_gan_and_counts_batches(lightning: Any, tmp_path: Path) -> None:
+    model = ["--model=colorgan", "--model.generator.width=0.0625", "--model.discriminator.width=0.0625"]
+    small = ["--model.generator.shape=cifar10", "--model.input_size=32", "--trainer.logger=false"]
+    cli = lightning("fit", *model, "--data=synthetic", *small, "--trainer.max_steps=2")
+    assert cli.trainer.global_step == 2
+    assert {"train/absolute", "train/discriminator_real", "val/absolute"} <= set(cli.trainer.callback_metrics)
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    again = ColorGanColorizer.load_from_checkpoint(checkpoint, weights_only=True, map_location="cpu")
     for name, value in cli.model.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
 
