@@ -14,6 +14,7 @@ from bench.breakdown import LEVEL_OF, By, Mean
 from bench.breakdown_board import BreakdownBoard, GroupScore, break_down_board
 from bench.errors import MissingError
 from bench.failure_modes import ErrorCurves, Point, error_curves
+from bench.hint_curves import HintCurves, hint_curves
 from bench.observations import Observations, mean_over_seeds, pair, read_observations
 from bench.record import RunRecord
 from bench.report.selection import spread
@@ -38,7 +39,8 @@ def plot_data(runs: Sequence[tuple[Path, RunRecord]], boards: Sequence[Board]) -
 
     Returns:
         `metrics` by id, and in `sets` each dataset and protocol that has scores of single pictures: the labels of its
-        `methods`, the names of its `pictures`, the scores of each metric by method in `levels`, those of `groups`.
+        `methods`, the names of its `pictures`, the scores of each metric by method in `levels`, those of `groups`, and
+        the curves over `errors` of boxes and over `hints`.
     """
     known = {run_key(record): (folder, record) for folder, record in runs}
     pages = [[board for board in boards if _place(board) == place] for place in dict.fromkeys(map(_place, boards))]
@@ -83,6 +85,7 @@ def _plot_set(boards: Sequence[Board], runs: Runs, curves: Sequence[ErrorCurves]
         "groups": {by: found for by, found in parted.items() if found},
         "unparted": None in parted.values(),
         "errors": [_error(curve) for curve in curves if (curve.dataset, curve.protocol) == _place(boards[0])],
+        "hints": [_hints(curve) for curve in hint_curves(boards)],
     }
 
 
@@ -99,6 +102,19 @@ def _error(curves: ErrorCurves) -> Json:
     ]
     place = {"level": curves.level, "metric": curves.metric, "error": curves.error}
     return place | {"title": curves.x_title, "note": curves.note, "series": series}
+
+
+def _hints(curves: HintCurves) -> Json:
+    """Return the curves over hints: of each point the number of hints, and the mean with its ends."""
+    digits = METRICS[curves.metric].decimals + MORE_DECIMALS
+    series = [
+        {
+            "label": visible(curve.label),
+            "points": [[point.hints, *_round((point.mean, point.low, point.high), digits)] for point in curve.points],
+        }
+        for curve in curves.curves
+    ]
+    return {"level": curves.level, "metric": curves.metric, "series": series}
 
 
 def _values(point: Point) -> tuple[float | None, ...]:

@@ -238,6 +238,21 @@ def test_plots_hold_the_curves_of_detector_errors(tmp_path: Path, finish_run: Fi
     assert [point[4:] for point in series["points"]] == [[0.0, 0.0, 0.0], [-0.5, -1.0, 0.0], [-3.0, -4.0, -2.0]]
 
 
+def test_plots_hold_the_curves_of_hints(tmp_path: Path, finish_run: Finish) -> None:
+    for hints, psnr in ((0, 20.0), (10, 25.0), (2, 22.0)):
+        name = f"aided-hints{hints}" if hints else "aided"
+        scores = {key: {"psnr": psnr + place} for place, key in enumerate("abc")}
+        record = finish_run(tmp_path, scores, method=name, metrics=("psnr",))
+        path = tmp_path / f"runs/samples/{name}--none--s0/record.json"
+        path.write_text(record.model_copy(update={"hints": hints or None}).to_json())
+    (found,) = island(write_report(tmp_path).read_text())["sets"]
+    curves = next(each for each in found["hints"] if each["level"] == "image")
+    (series,) = curves["series"]
+    assert (curves["metric"], series["label"]) == ("psnr", "aided")
+    assert [point[:2] for point in series["points"]] == [[0, 21.0], [2, 23.0], [10, 26.0]]
+    assert found["apart"] == [False, True, True]
+
+
 def test_plots_know_where_the_truth_lies(tmp_path: Path, finish_run: Finish) -> None:
     scores = {key: {"colorfulness": 10.0 * place, "colorfulness_truth": 30.0} for place, key in enumerate("abc")}
     finish_run(tmp_path, scores, metrics=("colorfulness",))

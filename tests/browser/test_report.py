@@ -18,6 +18,7 @@ from bench.record import RunRecord
 from bench.report.page import write_report
 from bench.rows import InstanceRow, Row
 from bench.tables import read_table
+from bench.tracks import TITLES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
@@ -405,6 +406,26 @@ def test_curves_of_detector_errors_can_be_hidden(
     sheet.locator("button", has_text="fusion").click()
     assert sheet.locator(".facet .mark").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
+
+
+def test_curves_over_hints_have_a_plot_and_guided_runs_a_table(
+    opened: "Callable[..., Page]", tmp_path: Path, leave_run: Leave
+) -> None:
+    for method, count, psnr in (("a", 0, 1.0), ("a", 10, 3.0), ("a", 2, 2.0), ("b", 2, 1.5), ("b", 10, 4.0)):
+        name = f"{method}-hints{count}" if count else method
+        finish(leave_run, tmp_path, "samples", name, psnr)
+        path = tmp_path / f"runs/samples/{name}--none--s0/record.json"
+        record = RunRecord.model_validate_json(path.read_text())
+        path.write_text(record.model_copy(update={"hints": count or None}).to_json())
+    page = opened(write_report(tmp_path))
+    titles = page.locator("#leaderboards h3").all_inner_texts()
+    assert [TITLES["hints"] in title for title in titles] == [False, True] * (len(titles) // 2)
+    sheet = page.locator("#plot-hints")
+    assert (sheet.locator(".canvas .curve").count(), sheet.locator(".canvas .mark").count()) == (2, 5)
+    sheet.locator("summary").click()
+    assert [line.split("\t")[0] for line in sheet.locator("tbody tr").all_inner_texts()] == ["0", "2", "10"]
+    sheet.locator("button", has_text="b").first.click()
+    assert sheet.locator(".canvas .mark").count() == 3
 
 
 def test_without_a_script_the_tables_can_be_read(finished: Path, opened: "Callable[..., Page]") -> None:

@@ -1,4 +1,4 @@
-// Means with their intervals: by category, size and number of instances, and over the errors of detectors.
+// Means with their intervals: by category, size and number of instances, over the errors of detectors and over hints.
 const groups = (() => {
   const { html, svg, lookOf, markAt, round, scaleOf, domainOf, canvas, axisX, axisY, pathOf, tableBelow, tipOf } = drawing;
   const FIRST = 10;
@@ -125,5 +125,33 @@ const groups = (() => {
     ]);
   };
 
-  return Object.freeze({ bars, drawn, errors });
+  // A point is a number of hints, mean, low and high. Numbers stand at equal steps, as a reader counts them.
+  const hints = (sheet, view, numberOf) => {
+    const room = sheet.querySelector(".canvas");
+    const [width, height, top, left] = [room.clientWidth, 300, 30, 54];
+    const shown = view.hints.filter(({ label }) => numberOf(label) >= 0);
+    const counts = [...new Set(view.hints.flatMap(({ points }) => points.map(([count]) => count)))].sort((a, b) => a - b);
+    const values = shown.flatMap(({ points }) => points.flatMap(([, ...ends]) => ends)).filter((end) => end !== null);
+    const x = scaleOf(-0.3, counts.length - 0.7, left, width - 10);
+    const y = scaleOf(...domainOf(values, 0.05), height - 42, top);
+    const plot = canvas(width, height, `${view.metric.name} over the number of hints`);
+    axisX(plot, x, top, height - 42, "hints", (place) => `${counts[place]}`);
+    axisY(plot, y, left, width - 10, view.axis);
+    for (const { label, points } of shown) {
+      const look = lookOf(numberOf(label));
+      const places = points.map(([count, mean]) => [x(counts.indexOf(count)), y(mean)]);
+      const spread = points.map(([, , low, high], k) => low === null ? "" : `M${round(places[k][0])},${round(y(low))}V${round(y(high))}`).join("");
+      if (spread) plot.append(svg("path", { d: spread, class: `whisker ${look.tint}` }));
+      plot.append(svg("path", { d: pathOf(places), class: `curve ${look.tint}`, "stroke-dasharray": look.dash || undefined }));
+      plot.append(...places.map(([across, up]) => markAt(look, across, up, { class: `mark ringed ${look.tint}` })));
+    }
+    room.replaceChildren(plot);
+    const cellOf = (points, count) => points.filter(([at]) => at === count).map(([, ...ends]) => inBrackets(view, ends))[0] ?? "—";
+    tableBelow(sheet, () => [
+      ["hints", ...view.hints.map(({ label }) => label)],
+      ...counts.map((count) => [`${count}`, ...view.hints.map(({ points }) => cellOf(points, count))]),
+    ]);
+  };
+
+  return Object.freeze({ bars, drawn, errors, hints });
 })();

@@ -55,6 +55,7 @@
       series: series.filter(({ label, sorted }) => sorted.length && !hidden.has(label)),
       axis: `${metric.name}${metric.unit ? ` [${metric.unit}]` : ""} ${metric.arrow}`,
       errors: set.errors.filter((curves) => curves.level === choice.level.value && curves.metric === metric.id),
+      hints: set.hints.filter((curves) => curves.level === choice.level.value && curves.metric === metric.id).flatMap(({ series }) => series),
       nameOf: (each) => set.pictures[level.pictures[each]] + (level.instances ? `, instance ${level.instances[each]}` : ""),
       goTo: (each) => goTo(set.title, set.pictures[level.pictures[each]]),
     };
@@ -131,6 +132,7 @@
     addScatter();
     addBars();
     addErrors();
+    addHints();
   };
 
   const addScatter = () => {
@@ -181,6 +183,23 @@
         if (legend.dataset.of !== view.set.title) fillLegend(legend, entries, gone);
         legend.dataset.of = view.set.title;
         groups.errors(sheet, view, (label) => gone.has(label) ? -1 : names.indexOf(label));
+      },
+    });
+  };
+
+  // A curve over hints is a method with every number of them.
+  const addHints = () => {
+    const legend = html("div", { class: "legend", role: "group", "aria-label": "Methods that are shown" });
+    const gone = new Set();
+    addSheet({
+      id: "plot-hints", title: "Hints", controls: [legend], holds: (view) => view.hints.length > 0,
+      caption: "The score over the number of hints: squares of a picture whose mean true colour a method is given. With as many hints and the same seed all methods get the same squares, and the first ones stay where more are given. Lines span 95\u00a0% bootstrap intervals over images.",
+      draw: (sheet, view) => {
+        const names = [...new Set(view.set.hints.flatMap(({ series }) => series.map(({ label }) => label)))];
+        const entries = names.map((label, number) => ({ label, number }));
+        if (legend.dataset.of !== view.set.title) fillLegend(legend, entries, gone);
+        legend.dataset.of = view.set.title;
+        groups.hints(sheet, view, (label) => gone.has(label) ? -1 : names.indexOf(label));
       },
     });
   };
