@@ -69,7 +69,7 @@ def test_color_is_a_first_convolution_of_three_inputs() -> None:
 
 def test_colour_weights_learn() -> None:
     backbone = Backbone(small("zhang-eccv16"), SIDE, Input.color, ("conv3",))
-    backbone(pictures())["conv3"].square().sum().backward()  # type: ignore[no-untyped-call]
+    backbone(pictures())["conv3"].square().sum().backward()
     assert backbone.chroma is not None
     assert backbone.chroma.weight.grad is not None
     assert bool(backbone.chroma.weight.grad.any())

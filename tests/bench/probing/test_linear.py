@@ -15,7 +15,7 @@ def problem(n: int, d: int, classes: int) -> tuple[Tensor, Tensor]:
     return values, torch.randint(classes, (n,), generator=draw)
 
 
-def objective(flat: np.ndarray, x: np.ndarray, y: np.ndarray, classes: int, penalty: float) -> float:  # type: ignore[type-arg]
+def objective(flat: np.ndarray, x: np.ndarray, y: np.ndarray, classes: int, penalty: float) -> float:
     """Return the same convex objective, written out with numpy alone."""
     weight, bias = flat[: x.shape[1] * classes].reshape(x.shape[1], classes), flat[x.shape[1] * classes :]
     logits = x @ weight + bias

@@ -69,7 +69,7 @@ def scattered(seed: int) -> tuple[list[Objects], list[Objects]]:
     return answers, truths
 
 
-def objects(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> Objects:  # type: ignore[type-arg]
+def objects(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> Objects:
     difficult = torch.zeros(len(labels), dtype=torch.bool)
     return Objects(torch.tensor(boxes), torch.tensor(labels), torch.tensor(scores), difficult)
 
