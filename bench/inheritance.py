@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -179,14 +180,23 @@ def check_alone(stages: Sequence[str], out: Path) -> None:
         )
 
 
-def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, start: Path | None) -> frozenset[str]:
+def load_trained(
+    networks: Mapping[str, "nn.Module"],
+    stage: str,
+    out: Path,
+    start: Path | None,
+    ancestors: Mapping[str, str] = MappingProxyType({}),
+) -> frozenset[str]:
     """Load the networks of a stage that earlier stages left in `out`, the others from `start` as far as it has them.
+
+    What neither has begins as its ancestor in `out`.
 
     Args:
         networks: of the stage, by name.
         stage: its id.
         out: the weights folder of this training; it may not be there yet.
         start: a weights folder to begin from; None where there is none, or where it is not to be looked at.
+        ancestors: names of networks of earlier stages, by those of the networks that begin as these do.
 
     Returns:
         The names of the networks that were loaded.
@@ -203,7 +213,11 @@ def load_trained(networks: Mapping[str, "nn.Module"], stage: str, out: Path, sta
         _load(found, folder, stage)
         if found and folder == start and is_first_process():
             say(f"{stage}: begins from {' and '.join(found)} of {start}")
-    if start is not None and not set(networks) & set(load_manifest(start).networks):
+    if left and (out / MANIFEST).is_file():
+        there = load_manifest(out).networks
+        begun = [name for name in left if ancestors.get(name) in there]
+        _load({ancestors[name]: left.pop(name) for name in begun}, out, stage)
+    if start is not None and not {*networks, *ancestors.values()} & set(load_manifest(start).networks):
         raise UsageError(
             f"{start} holds no network of {stage}: it has {', '.join(load_manifest(start).networks)}, "
             f"{stage} has {', '.join(networks)}"

@@ -171,7 +171,9 @@ def save_weights(
 
 
 def _joined(before: WeightsManifest, now: WeightsManifest) -> WeightsManifest:
-    if not (before.method == now.method or _are_family(before.method, now.method)):
+    card = catalog.methods().get(now.method)
+    stages = (now.method,) if card is None else (now.method, *card.stages)
+    if not (before.method in stages or _are_family(before.method, now.method)):
         return now
     merged = ("models", "networks", "settings", "sources", "training")
     return now.model_copy(update={name: {**getattr(before, name), **getattr(now, name)} for name in merged})

@@ -171,7 +171,7 @@ def train_stage(stage: str, title: str, options: TrainingOptions) -> None:
     _begin(stage, last, facts)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     method = build_method(options.recipe.tree(stage))
-    loaded = load_trained(method.networks(), stage, options.weights, _start(stage, options))
+    loaded = load_trained(method.networks(), stage, options.weights, _start(stage, options), method.ancestors)
     files = load_pretrained(_from_imagenet(stage, method, loaded, options), stage)
     method.inherit(loaded)
     data = stage_data(stage, method, options)

@@ -39,6 +39,9 @@ class Colorizer(pl.LightningModule):
     hint_stop: float | None = None
     """Chance, before each hint of a training picture, that none follows; None for a method that takes no hints."""
 
+    ancestors: ClassVar[Mapping[str, str]] = {}
+    """Networks that begin as another one of an earlier training stage: their names, and those of the other ones."""
+
     def __init__(
         self, *, input_size: int | None = None, crop_size: int | None = None, learning_rate: float = 1e-4
     ) -> None:

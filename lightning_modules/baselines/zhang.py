@@ -1,7 +1,7 @@
 """Colorization as classification, and as the regression it was compared with, after Zhang et al., ECCV 2016."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -155,7 +155,7 @@ class ZhangRegression(ZhangTraining):
         **solver: the size of the light and the optimiser, as in `ZhangTraining`.
 
     Source:
-        Zhang et al. 2016, equation 1; "L2" of table 1 and, begun from the rebalanced classification, "L2, ft".
+        Zhang et al. 2016, equation 1; "L2" of table 1.
     """
 
     def __init__(self, *, network: CellNetwork, **solver: Any) -> None:
@@ -174,3 +174,17 @@ class ZhangRegression(ZhangTraining):
         """Return the squared error as `loss`, in units of 110; works at the size of the batch."""
         truth = cell_truth(batch.chroma, self.network.cell)
         return {"loss": euclidean_loss(self.network(batch.gray.light), truth, scale=AB_SCALE)}
+
+
+class ZhangFineTunedRegression(ZhangRegression):
+    """Go on by squared error from the network that classifies with rebalancing; the last layer alone begins anew.
+
+    Source:
+        Zhang et al. 2016, section 3.1, "L2, ft" of table 1.
+    """
+
+    ancestors: ClassVar[Mapping[str, str]] = {"regression": "network"}
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return the network, by a name that leaves that of the classification to stand beside it."""
+        return {"regression": self.network}

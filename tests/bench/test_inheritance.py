@@ -25,6 +25,7 @@ STAGES = (
     "instcolor-fusion-masked",
     "zhang-eccv16",
     "zhang-eccv16-l2",
+    "zhang-eccv16-l2-ft",
     "zhang-siggraph17",
 )
 RECIPE = Recipe(
@@ -153,6 +154,21 @@ def test_a_regression_begins_from_a_classification(tmp_path: Path) -> None:
     train("zhang-eccv16", options(tmp_path / "old", seed=5))
     train("zhang-eccv16-l2", options(tmp_path / "new", init=tmp_path / "old"))
     assert 0 < far(tmp_path / "old", tmp_path / "new", "network", "model1.0.weight") <= 1.01e-3
+
+
+def test_a_regression_is_fine_tuned_beside_the_classification_that_it_began_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("zhang-eccv16", options(tmp_path / "old", seed=5))
+    for _ in range(2):
+        train("zhang-eccv16-l2-ft", options(tmp_path / "new", init=tmp_path / "old"))
+    assert "zhang-eccv16-l2-ft: trained already" in capsys.readouterr().err
+    classification, regression = (tensors(tmp_path / "new", name) for name in ("network", "regression"))
+    assert equal(tensors(tmp_path / "old", "network"), classification)
+    trunk = {key for key in regression if key.startswith("model1.0.")}
+    assert max(float((regression[key] - classification[key]).abs().max()) for key in trunk) <= 1.01e-3
+    assert regression["model8.6.weight"].shape[0] == 2
+    assert sorted(load_manifest(tmp_path / "new" / "weights").training) == ["zhang-eccv16", "zhang-eccv16-l2-ft"]
 
 
 def untrained(out: Path, method: str = "instcolor-full", seed: int = 3, **settings: Any) -> Path:

@@ -72,6 +72,14 @@ def test_su_and_zhang_have_all_their_rows(shared: Path) -> None:
     }
 
 
+def test_every_row_of_zhang_is_of_a_method_but_the_truth() -> None:
+    rows = {method for method, r in figures() if r.source == "Zhang et al. 2016, table 1"}
+    zhang = {"zhang-eccv16", "zhang-eccv16-class", "zhang-eccv16-l2", "zhang-eccv16-l2-ft"}
+    assert rows == {"ground-truth", "gray", "random", "dahl-2016", "larsson-eccv16"} | zhang
+    assert rows - set(methods()) == {"ground-truth"}
+    assert not any(r.variant for method, r in figures() if method in zhang - {"zhang-eccv16"})
+
+
 def test_what_is_not_to_be_shipped_is_not_there() -> None:
     shipped = {(r.dataset, value) for _, r in figures() for value in r.scores.values()}
     memories = {("imagenet-val5k-v1", 8.72), ("imagenet-val5k-v1", 8.06), ("imagenet-val5k-v1", 6.59)}
@@ -112,6 +120,9 @@ def test_variants_follow_each_other_as_people_count(tmp_path: Path, finish_run: 
     hints = [match[1] for entry in board.entries if (match := re.search(r"(\d+) hints", entry.method))]
     assert hints == sorted(hints, key=int)
     assert {"2", "10"} <= {*hints}
+    automatic, guided = board.parts
+    assert [entry.method for entry in automatic.entries] == ["gray", "zhang-siggraph17, 0 hints"]
+    assert {entry.track for entry in guided.entries} == {f"hints-{count}" for count in hints}
 
 
 @pytest.mark.parametrize("form", FORMS)
