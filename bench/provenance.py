@@ -92,6 +92,11 @@ def read_git_state(root: Path = ROOT) -> tuple[str | None, bool | None]:
     return commit, changes != ""
 
 
+def is_ancestor(commit: str, of: str, root: Path = ROOT) -> bool:
+    """Tell whether the history of the commit `of` holds `commit`; False where one is not known here."""
+    return _git(root, "merge-base", "--is-ancestor", commit, of) is not None
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import UsageError
 from bench.files import atomic_write
-from bench.provenance import read_git_state
+from bench.provenance import is_ancestor, read_git_state
 
 COST = "cost.json"
 
@@ -92,19 +92,22 @@ def read_cost(folder: Path) -> Cost:
 
 
 def check_made(folders: Iterable[Path], commits: Iterable[str | None]) -> None:
-    """Refuse trainings for a page that were made by code which its records are not of.
+    """Refuse trainings for a page that were made by code which the history of its records does not hold.
+
+    A training of an earlier commit is kept, so that a method can be mended or added without training all others anew;
+    the page names the commit of each.
 
     Args:
         folders: of trainings; those that have not begun are passed over.
         commits: of the records.
 
     Raises:
-        UsageError: One was made by a checkout with uncommitted changes, or by another commit.
+        UsageError: One was made by a checkout with uncommitted changes, or by a commit outside that history.
     """
     allowed = {commit for commit in commits if commit}
     for folder in (folder for folder in folders if (folder / COST).is_file()):
         cost = read_cost(folder)
-        wrong = [commit[:12] for commit in cost.commits if commit not in allowed]
+        wrong = [commit[:12] for commit in cost.commits if not _is_of(commit, allowed)]
         if cost.dirty or wrong:
             records = " and ".join(sorted(commit[:12] for commit in allowed)) or "no commit"
             by = "a checkout with uncommitted changes" if cost.dirty else f"commit {' and '.join(wrong)}"
@@ -112,3 +115,7 @@ def check_made(folders: Iterable[Path], commits: Iterable[str | None]) -> None:
                 f"{folder} was trained by {by}, the records are of {records}: delete that folder to train again, "
                 "or use another --out"
             )
+
+
+def _is_of(commit: str, allowed: Iterable[str]) -> bool:
+    return any(commit == one or is_ancestor(commit, one) for one in allowed)

@@ -97,7 +97,7 @@ def check_checkout(declared: Declared, place: Workplace) -> None:
 
     Raises:
         CommandError: The checkout has uncommitted changes.
-        UsageError: A training that is there already was made by such a one, or by another commit.
+        UsageError: A training that is there already was made by such a one, or by a commit outside this history.
     """
     commit, dirty = git_state()
     if dirty:
@@ -109,11 +109,11 @@ def check_checkout(declared: Declared, place: Workplace) -> None:
 
 
 def check_whole(declared: Declared, place: Workplace) -> None:
-    """Refuse records and trainings that are not all of one commit: nobody else could repeat them.
+    """Refuse records that are not all of one commit, and trainings outside its history: nobody could repeat them.
 
     Raises:
         CommandError: A record is of a checkout with uncommitted changes, or they are of several commits.
-        UsageError: A training was made by a checkout with uncommitted changes, or by another commit.
+        UsageError: A training was made by a checkout with uncommitted changes, or by a commit outside that history.
     """
     out = place.work / "run"
     records = [read_record(path) for path in record_paths(out)]

@@ -3,8 +3,10 @@
 import json
 import math
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from PIL import Image
 from bench.catalog import data_tree, with_settings
 from bench.errors import CommandError, MissingError, UsageError
 from bench.plan import plan
+from bench.provenance import is_ancestor
 from bench.recipe import load_recipe
 from bench.record import RunRecord
 from bench.rows import read_rows
@@ -365,6 +368,22 @@ def test_trainings_of_other_code_are_not_used(starts: list[tuple[str, bool]], sa
     else:
         with pytest.raises(UsageError, match=said):
             check_made([tmp_path], ["a" * 40])
+
+
+def test_a_training_of_an_earlier_commit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    commits = [git("commit", "-q", "--allow-empty", "-m", "x") or git("rev-parse", "HEAD") for _ in range(2)]
+    monkeypatch.setattr(costs, "is_ancestor", partial(is_ancestor, root=tmp_path))
+    made = Start(commit=commits[0], dirty=False, cpu_seconds=1.0)
+    Cost(declared="d", done=True, starts=(made,)).save(tmp_path)
+    check_made([tmp_path], [commits[1]])
+    Cost(declared="d", done=True, starts=(made.model_copy(update={"commit": commits[1]}),)).save(tmp_path)
+    with pytest.raises(UsageError, match="trained by commit"):
+        check_made([tmp_path], [commits[0]])
 
 
 def test_costs_without_commits_are_refused(tmp_path: Path) -> None:
