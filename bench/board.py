@@ -185,10 +185,7 @@ class Board:
 
     @property
     def parts(self) -> "list[Board]":
-        """Return what is shown as one table each: the automatic methods, and below them those of each guided track.
-
-        Published figures and their columns stay with the automatic methods.
-        """
+        """Return what is shown as one table each: the automatic methods, and below them those of each guided track."""
         kinds = [kind for kind in KINDS if any(kind_of(entry.track) == kind for entry in self.entries)]
         return [self] if kinds in ([], [AUTOMATIC]) else [self._part(kind) for kind in kinds]
 

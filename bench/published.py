@@ -14,6 +14,7 @@ from bench.board_text import MISSING
 from bench.catalog import HERE, MethodCard, read_yaml, shipped_methods
 from bench.reported import OutsideCard, Reported
 from bench.scoring.metrics import METRICS, Level, Metric
+from bench.tracks import AUTOMATIC, track_of
 
 PROTOCOL = "as published"
 """Stands for the protocol of a board without a run."""
@@ -118,6 +119,7 @@ def _entry(method: str, reported: Reported) -> Entry:
         scores={name: Cell(mean) for name, mean in reported.scores.items()},
         runs=(),
         reported=reported,
+        track=track_of(AUTOMATIC, reported.hints),
     )
 
 

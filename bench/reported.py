@@ -14,6 +14,7 @@ class Reported(BaseModel):
         level: of pictures, or of instances.
         protocol: how the pictures were made and compared, as far as it is known, in words.
         variant: what is special about the method there; empty where it is the method itself.
+        hints: whose true colours the method was given, for each picture.
         verified_by: what else than memory confirms the figures; None where nothing does.
         scores: by the id of a metric, one of ours or of `bench.published.AS_PUBLISHED`.
     """
@@ -25,6 +26,7 @@ class Reported(BaseModel):
     level: Literal["image", "instance"] = "image"
     protocol: str = Field(min_length=1)
     variant: str = ""
+    hints: int = Field(default=0, ge=0)
     verified_by: str | None = Field(default=None, min_length=1)
     scores: dict[str, FiniteFloat] = Field(min_length=1)
 
