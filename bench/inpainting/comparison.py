@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from bench.files import path_below, writing
 from bench.inpainting.suite import InpaintSuite
 from datamodules.holed_photos import HoledSample, InpaintDataModule
+from datamodules.images import read_image
 
 FILE = "comparison.png"
 GAP = 4
@@ -66,8 +67,7 @@ def _kept(folder: Path, key: str, suffix: str, like: Picture, *, ink: bool = Fal
     path = path_below(folder, key, suffix)
     if not path.is_file():
         return np.full_like(like, 128)
-    with Image.open(path) as picture:
-        values: Picture = np.array(picture.convert("RGB"))
+    values = read_image(path)
     return 255 - values if ink else values
 
 

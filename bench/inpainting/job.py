@@ -16,6 +16,7 @@ from bench.inpainting.record import RECORD, InpaintDigests, InpaintRecord, score
 from bench.inpainting.suite import InpaintChoice, InpaintSuite
 from bench.manifest import load_manifest, weights_digest
 from bench.provenance import git_state, package_versions, run_id
+from bench.record import Score
 from bench.rows import Row, read_rows
 from bench.scoring.features import read_features
 from bench.scoring.frechet import frechet_distance
@@ -157,7 +158,7 @@ class Job:
             **found,
         )
 
-    def score_set(self, keys: list[str]) -> Any:
+    def score_set(self, keys: list[str]) -> Score:
         """Return the FID of the pictures that were filled."""
         distance = frechet_distance(*read_features(self.folder, self.run_id, keys)) if keys else None
         return score_of([distance]).model_copy(update={"n": len(keys) if distance is not None else 0})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ import torch
 import yaml
 from PIL import Image
 
+from bench.callbacks import Steps
+from bench.catalog import data_tree, with_settings
 from bench.errors import UsageError
 from bench.inpainting.record import read_inpaint_records
 from bench.inpainting.runner import InpaintOptions, run_inpainting
 from bench.inpainting.suite import InpaintSuite, load_suite
+from bench.inpainting.training import InpaintTraining, train
+from bench.interrupt import Interrupted
+from bench.manifest import load_manifest
 from bench.plan import Places
+from bench.recipe import Recipe, Stage
 from bench.tables import read_table
 from datamodules.inpaint_batch import Filling, HoledBatch
 from lightning_modules.inpainting.mean_fill import MeanFill
@@ -125,6 +132,34 @@ def test_the_command_says_what_it_would_run_and_what_is_missing(
     status, _, said = colorbench("inpaint", "inpainting-v2")
     assert status == 2
     assert "did you mean inpainting-v1" in said
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_ends_as_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(steps=9, learning_rate=1e-3, pretrained=False, model={"uses_edges": True})
+    model = {"width": 0.0625, "perceptual_weight": 0.0, "style_weight": 0.0}
+    recipe = Recipe(id="tiny", train_size=32, batch_size=2, model=model, stages={"edgeconnect-inpainting": stage})
+    suite = InpaintSuite.model_validate({**TINY, "methods": ["edgeconnect-inpainting"]})
+    scenes = with_settings(data_tree("synthetic"), {"size": 48, "train": 5, "val": 1, "test": 2})
+    whole, broken = (
+        InpaintTraining(tmp_path / name, suite.methods[0], suite, recipe, scenes) for name in ("whole", "broken")
+    )
+    expected = load_manifest(train(whole)).networks
+    count = Steps.on_train_batch_end
+
+    def stop(self: Steps, trainer: Any, *rest: Any) -> None:
+        count(self, trainer, *rest)
+        if trainer.global_step == 7:
+            raise Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Steps, "on_train_batch_end", stop)
+        with pytest.raises(Interrupted):
+            train(broken)
+    assert load_manifest(train(broken)).networks == expected
+    assert train(broken) == broken.weights
+    with pytest.raises(UsageError, match="max_steps was None, now 3"):
+        train(replace(broken, max_steps=3))
 
 
 @pytest.mark.slow
