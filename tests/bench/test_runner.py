@@ -292,6 +292,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_rows(
     finished: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
