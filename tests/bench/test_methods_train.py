@@ -31,7 +31,17 @@ ABLATIONS: list[tuple[str, dict[str, Any]]] = [
     ("zhang-eccv16", {"rebalance": False}),
     ("zhang-eccv16", {"neighbours": 10}),
 ]
-FALLING = {"colorgan": "absolute", "dahl-2016": "loss", "larsson-eccv16": "loss", "zhang-eccv16-l2-ft": "loss"}
+FALLING = {
+    "colorgan": "absolute",
+    "dahl-2016": "loss",
+    "larsson-eccv16": "loss",
+    "tiny-cnn": "loss",
+    "tiny-cnn-l2": "loss",
+    "tiny-cnn-rebalanced": "loss",
+    "tiny-unet": "loss",
+    "tiny-unet-rebalanced": "loss",
+    "zhang-eccv16-l2-ft": "loss",
+}
 """Parts of losses that fall in 200 steps on real photos, by the method."""
 CASES = [*((method, {}) for method in LEARNERS), *ABLATIONS]
 
