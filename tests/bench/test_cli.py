@@ -174,7 +174,14 @@ def test_a_method_that_needs_hints_colours_no_single_photos(colorbench: Colorben
     assert "{id: levin-2004, hints: 10}" in err
 
 
-@pytest.mark.parametrize("method", sorted(name for name, card in methods().items() if card.track != "hints"))
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if card.track == "reference" else [])
+        for name, card in sorted(methods().items())
+        if card.track != "hints"
+    ],
+)
 def test_every_method_colours_a_photo_at_its_own_size(
     colorbench: Colorbench, weights: Callable[[str], Path], photo: Path, tmp_path: Path, method: str
 ) -> None:
