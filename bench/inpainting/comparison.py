@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bench.files import path_below, writing
+from bench.inpainting.record import FOLDER
 from bench.inpainting.suite import InpaintSuite
 from datamodules.holed_photos import HoledSample, InpaintDataModule
 from datamodules.images import read_image
@@ -40,7 +41,7 @@ def write_comparison(suite: InpaintSuite, data: InpaintDataModule, dataset: str,
         for place in range(min(suite.shown, len(photos))):
             sample = photos[0, place]
             if isinstance(sample, HoledSample):
-                columns = _line(sample, suite, holes, out / "runs" / dataset)
+                columns = _line(sample, suite, holes, out / FOLDER / dataset)
                 names = [name for name, _ in columns]
                 lines.append([picture for _, picture in columns])
     if lines:

@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.files import atomic_write
 from bench.inpainting.metrics import INPAINT_METRICS
 from bench.inpainting.photos import Photos
-from bench.inpainting.record import RECORD, InpaintDigests, InpaintRecord, score_of, summarise
+from bench.inpainting.record import FOLDER, RECORD, InpaintDigests, InpaintRecord, score_of, summarise
 from bench.inpainting.suite import InpaintChoice, InpaintSuite
 from bench.manifest import load_manifest, weights_digest
 from bench.provenance import git_state, package_versions, run_id
@@ -48,7 +48,7 @@ class Job:
     @property
     def folder(self) -> Path:
         """Return where the run's files go."""
-        return self.out / "runs" / self.photos.name / f"{self.choice.name}--{self.holes}--s{self.suite.seed}"
+        return self.out / FOLDER / self.photos.name / f"{self.choice.name}--{self.holes}--s{self.suite.seed}"
 
     @cached_property
     def weights_digest(self) -> str | None:

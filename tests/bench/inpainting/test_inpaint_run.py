@@ -51,7 +51,7 @@ def options(out: Path, **changes: Any) -> InpaintOptions:
 
 
 def rows(out: Path, run: str) -> list[dict[str, Any]]:
-    lines = (out / "runs" / "synthetic" / run / "rows.rank0.jsonl").read_text().splitlines()
+    lines = (out / "inpainting" / "synthetic" / run / "rows.rank0.jsonl").read_text().splitlines()
     return sorted(map(json.loads, lines), key=lambda row: str(row["image"]))
 
 
@@ -69,7 +69,7 @@ def test_a_run_leaves_rows_records_tables_and_a_picture(tmp_path: Path) -> None:
     assert smooth.protocol == "centercrop256-v1@56"
     assert (smooth.images, smooth.failed, smooth.scores["psnr"].n) == (3, 0, 3)
     assert (smooth.scores["psnr"].mean or 0) > (flat.scores["psnr"].mean or 0)
-    table = read_table(tmp_path / "runs/synthetic/mean-fill--fixed--s0/images.csv")
+    table = read_table(tmp_path / "inpainting/synthetic/mean-fill--fixed--s0/images.csv")
     assert [line["status"] for line in table] == ["ok"] * 3
     assert {"leaderboard.md", "leaderboard.csv", "leaderboard.html"} <= {path.name for path in tmp_path.iterdir()}
     with Image.open(tmp_path / "comparison.png") as picture:
@@ -79,7 +79,7 @@ def test_a_run_leaves_rows_records_tables_and_a_picture(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_and_gives_the_same_numbers(tmp_path: Path) -> None:
     suite = InpaintSuite.model_validate({**TINY, "methods": ["mean-fill"]})
     run_inpainting(suite, options(tmp_path))
-    folder = tmp_path / "runs/synthetic/mean-fill--10-20--s0"
+    folder = tmp_path / "inpainting/synthetic/mean-fill--10-20--s0"
     whole, record = rows(tmp_path, folder.name), json.loads((folder / "record.json").read_text())
     lines = (folder / "rows.rank0.jsonl").read_text().splitlines(keepends=True)
     (folder / "rows.rank0.jsonl").write_text(lines[0] + lines[1][:40])
@@ -125,10 +125,13 @@ def test_the_command_says_what_it_would_run_and_what_is_missing(
 ) -> None:
     status, printed, _ = colorbench("inpaint", "--dry-run")
     assert status == 0
-    assert "runs/samples-core/edgeconnect-no-edges--fixed--s0" in printed.splitlines()
-    status, printed, said = colorbench("inpaint", "--dry-run", "--data-root", tmp_path / "none")
+    assert "inpainting/samples-core/edgeconnect-no-edges--fixed--s0" in printed.splitlines()
+    lacking = {**TINY, "dataset": {"id": "folder", "root": "nowhere"}, "masks": "no-masks"}
+    (tmp_path / "lacking.yaml").write_text(yaml.safe_dump(lacking))
+    status, _, said = colorbench("inpaint", tmp_path / "lacking.yaml", "--dry-run")
     assert status == 3
-    assert "--data-root" in said
+    assert "nowhere" in said
+    assert "the folder of masks 'no-masks' is not at" in said
     status, _, said = colorbench("inpaint", "inpainting-v2")
     assert status == 2
     assert "did you mean inpainting-v1" in said

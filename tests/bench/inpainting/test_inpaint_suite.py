@@ -136,7 +136,7 @@ def test_only_whole_trained_runs_without_true_lines_are_ranked() -> None:
 def test_buckets_have_tables_of_their_own_and_lie_in_one_long_table(tmp_path: Path) -> None:
     records = [record("a", [20.0, 21.0], holes=holes) for holes in ("fixed", "10-20")]
     for each in records:
-        folder = tmp_path / "runs" / "photos" / f"a--{each.holes}--s0"
+        folder = tmp_path / "inpainting" / "photos" / f"a--{each.holes}--s0"
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(each.to_json())
     tables = leaderboard(tmp_path)
