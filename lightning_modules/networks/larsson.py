@@ -27,7 +27,10 @@ class LarssonNet(nn.Module):
     Convention:
         Pooling rounds sizes up, as Caffe's does. The release takes 0.4488 from the mean of red, green and blue and no
         more; here the grey is that of the light, and is divided by 0.226 besides, since ImageNet weights come from
-        torchvision, whose pictures are. In the paper those weights were trained for another epoch on grey photos.
+        torchvision, whose pictures are (each channel by figures of its own, this one by a figure for all). In the paper
+        those weights were trained for another epoch on grey photos. What does not begin from them is drawn as He et al.
+        2015 do, and the two answers as torch does; the release draws the hidden layer with a deviation of 1e-4 and the
+        rest as Glorot and Bengio 2010 do.
 
     Args:
         width: multiplies channel counts, 1 is the published size; the two histograms keep their 32 bins.
