@@ -139,8 +139,10 @@ class EdgeConnectTraining(AdversarialTraining):
 
     Convention:
         Published are three trainings, each of which ends when its losses level off; here they are shares of one. The
-        last one is without the edge discriminator, as in the paper: lines are then judged by the picture alone. The
-        authors' released code keeps edge discriminator and feature matching there.
+        last one is that of the paper: the edge discriminator is removed, and both generators are trained end to end,
+        lines being judged by the picture alone. The authors' released code has two others: its MODEL 3 lets the edge
+        generator stand still, which is `joint: false` here, and its MODEL 4 trains both, but keeps edge discriminator
+        and feature matching.
 
     Args:
         edge_network: draws lines.
@@ -149,14 +151,14 @@ class EdgeConnectTraining(AdversarialTraining):
         completion_objective: judges pictures.
         edge_share: of the steps, those of the first phase.
         completion_share: of the steps, those of the second.
+        joint: whether the edge generator is trained in the third phase.
+        uses_edges: False trains the completion network alone, all the time; its task has no lines.
         **settings: of the task's class.
 
     Source:
         Nazeri, Ng, Joseph, Qureshi, Ebrahimi: EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning,
         2019; github.com/knazeri/edge-connect.
     """
-
-    phase: Phase = "both"
 
     def __init__(
         self,
@@ -167,6 +169,8 @@ class EdgeConnectTraining(AdversarialTraining):
         completion_objective: CompletionObjective,
         edge_share: float,
         completion_share: float,
+        joint: bool = True,
+        uses_edges: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -176,6 +180,9 @@ class EdgeConnectTraining(AdversarialTraining):
         self.completion_objective = completion_objective
         self.edge_share = edge_share
         self.completion_share = completion_share
+        self.joint = joint
+        self.uses_edges = uses_edges
+        self.phase: Phase = "both" if uses_edges else "completion"
 
     def task(self, batch: Any) -> Task:
         """Return a training batch as EdgeConnect sees it."""
@@ -186,12 +193,15 @@ class EdgeConnectTraining(AdversarialTraining):
         raise NotImplementedError(f"{type(self).__name__} does not implement paint()")
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """Return the two generators."""
-        return {"edges": self.edge_network, "completion": self.completion_network}
+        """Return the two generators; without edges the second alone."""
+        return self._sides(self.edge_network, self.completion_network)
 
     def discriminators(self) -> Mapping[str, nn.Module]:
-        """Return the two discriminators."""
-        return {"edges": self.edge_objective.discriminator, "completion": self.completion_objective.discriminator}
+        """Return the two discriminators; without edges the second alone."""
+        return self._sides(self.edge_objective.discriminator, self.completion_objective.discriminator)
+
+    def _sides(self, edges: nn.Module, completion: nn.Module) -> Mapping[str, nn.Module]:
+        return {**({"edges": edges} if self.uses_edges else {}), "completion": completion}
 
     def pretrained(self) -> Mapping[str, nn.Module]:
         """Return VGG-19, which perceptual and style loss look through, where they weigh anything."""
@@ -205,7 +215,8 @@ class EdgeConnectTraining(AdversarialTraining):
             return Made(task, self.edge_network(task.sketch), None)
         edges = task.edges
         if self.phase == "both":
-            edges = torch.where(task.missing.bool(), self.edge_network(task.sketch), task.edges)
+            drawn = torch.where(task.missing.bool(), self.edge_network(task.sketch), task.edges)
+            edges = drawn if self.joint else drawn.detach()
         return Made(task, edges, self.paint(task, edges))
 
     def discriminator_loss(self, batch: Any, made: Made) -> dict[str, Tensor]:
@@ -230,7 +241,9 @@ class EdgeConnectTraining(AdversarialTraining):
         self.phase = self.phase_of(self.global_step, training_steps(self.trainer))
 
     def phase_of(self, step: int, steps: int) -> Phase:
-        """Return the phase of a step of so many, counted from 0."""
+        """Return the phase of a step of so many, counted from 0; without edges there is one alone."""
+        if not self.uses_edges:
+            return "completion"
         if step < self.edge_share * steps:
             return "edges"
         return "completion" if step < (self.edge_share + self.completion_share) * steps else "both"

@@ -1,21 +1,20 @@
-"""Inpainting methods: what they see, what each phase trains, and the losses by hand."""
+"""Inpainting methods: what they see, what each phase trains, and what is judged."""
 
 import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2gray
 from skimage.restoration import inpaint_biharmonic
 from torch import Tensor, nn
 from torch.nn import functional
 
-from datamodules.holed_photos import to_gray
+from bench.inpainting.suite import model_tree
 from datamodules.inpaint_batch import HoledBatch, InpaintBatch
+from lightning_modules.edgeconnect import CompletionObjective, EdgeObjective, Phase
 from lightning_modules.inpainting.biharmonic import BiharmonicInpainter
 from lightning_modules.inpainting.edgeconnect import EdgeConnectInpainter
 from lightning_modules.inpainting.mean_fill import MeanFill
-from lightning_modules.losses.perceptual import PerceptualLoss
-from lightning_modules.losses.style import StyleLoss
 from lightning_modules.networks.edgeconnect import CompletionGenerator, EdgeGenerator
-from lightning_modules.networks.patchgan import PatchDiscriminator
 
 SIDE, WIDTH = 32, 1 / 16
 
@@ -36,8 +35,8 @@ def method(**settings: object) -> EdgeConnectInpainter:
     return EdgeConnectInpainter(
         edge_network=EdgeGenerator(3, WIDTH),
         completion_network=CompletionGenerator(4, 3, WIDTH),
-        edge_discriminator=PatchDiscriminator(2, WIDTH),
-        completion_discriminator=PatchDiscriminator(3, WIDTH),
+        edge_objective=EdgeObjective(width=WIDTH),
+        completion_objective=CompletionObjective(perceptual_weight=0, style_weight=0, width=WIDTH),
         **settings,  # type: ignore[arg-type]
     )
 
@@ -72,76 +71,73 @@ def test_a_linear_ramp_is_continued_exactly() -> None:
     torch.testing.assert_close(filled, ramp, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("phase", "joint"), [("edges", False), ("completion", False), ("both", False), ("both", True)])
-def test_each_phase_trains_its_own_networks(phase: str, joint: bool) -> None:
+@pytest.mark.parametrize(("phase", "joint"), [("edges", True), ("completion", True), ("both", True), ("both", False)])
+def test_each_phase_trains_its_own_networks(phase: Phase, joint: bool) -> None:
     built, given = method(joint=joint), batch()
-    built.phase = phase  # type: ignore[assignment]
+    built.phase = phase
     made = built.generate(given)
     built.discriminator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]
-    assert not reached(built.edge_network)
-    assert not reached(built.completion_network)
-    assert reached(built.edge_discriminator) == (phase == "edges")
-    assert reached(built.completion_discriminator) == (phase != "edges")
+    assert not any(map(reached, built.networks().values()))
+    judges = built.discriminators()
+    assert (reached(judges["edges"]), reached(judges["completion"])) == (phase == "edges", phase != "edges")
+    for judge in judges.values():
+        judge.requires_grad_(False)
     built.generator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]
-    assert reached(built.edge_network) == (phase == "edges" or joint)
+    assert reached(built.edge_network) == (phase == "edges" or (phase == "both" and joint))
     assert reached(built.completion_network) == (phase != "edges")
 
 
-def test_phases_are_shares_of_the_steps() -> None:
-    built = method(edge_share=0.5, completion_share=0.25)
-    assert [built.phase_of(step, 8) for step in range(8)] == [*["edges"] * 4, *["completion"] * 2, *["both"] * 2]
+def test_the_paper_trains_both_generators_at_the_end() -> None:
+    assert model_tree("edgeconnect-inpainting")["init_args"]["joint"] is True
+    assert method().joint
 
 
-def test_losses_of_lines_are_the_published_ones() -> None:
+def test_a_task_is_what_is_known_and_the_truth() -> None:
+    given = batch()
+    task = method().task(given)
+    gray = [rgb2gray(each.permute(1, 2, 0).double().numpy()) for each in (given.holed.rgb[1], given.rgb[1] / 255)]
+    np.testing.assert_allclose(task.sketch[1, 0].numpy(), gray[0], atol=1e-6)
+    np.testing.assert_allclose(task.gray[1, 0].numpy(), gray[1], atol=1e-6)
+    assert torch.equal(task.sketch[:, 1:], torch.cat((given.holed.edges, given.holed.hole), 1))
+    assert task.canvas is given.holed.rgb
+    assert torch.equal(task.picture * 255, given.rgb.float())
+    assert torch.equal(task.edges, given.edges)
+
+
+def test_losses_are_those_of_the_phase_s_pictures_and_lines() -> None:
     built, given = method().eval(), batch()
+    gray = given.rgb / 255 * torch.tensor([0.2125, 0.7154, 0.0721])[:, None, None]
+    drawn = built.edge_network(torch.cat((gray_of(given), given.holed.edges, given.holed.hole), 1))
     built.phase = "edges"
-    made = built.generate(given)
-    gray = to_gray(given.rgb / 255)
-    real: list[Tensor] = built.edge_discriminator(torch.cat([gray, given.edges], 1))
-    fake: list[Tensor] = built.edge_discriminator(torch.cat([gray, made], 1))
-    deceived = functional.binary_cross_entropy(fake[-1].sigmoid(), torch.ones_like(fake[-1]))
-    matching = sum(functional.l1_loss(one, other) for one, other in zip(fake, real, strict=True))
-    torch.testing.assert_close(built.generator_loss(given, made)["loss"], deceived + 10 * matching)
-    judged = functional.binary_cross_entropy(real[-1].sigmoid(), torch.ones_like(real[-1]))
-    judged = (judged + functional.binary_cross_entropy(fake[-1].sigmoid(), torch.zeros_like(fake[-1]))) / 2
-    torch.testing.assert_close(built.discriminator_loss(given, made)["loss"], judged)
-
-
-def test_losses_of_pictures_are_the_published_ones() -> None:
-    built, given = method().eval(), batch()
+    found = built.generator_loss(given, built.generate(given))["loss"]
+    torch.testing.assert_close(found, built.edge_objective(gray.sum(1, keepdim=True), given.edges, drawn)["loss"])
     built.phase = "completion"
-    made = built.generate(given)
-    fake: Tensor = built.completion_discriminator(made)[-1]
-    deceived = functional.binary_cross_entropy(fake.sigmoid(), torch.ones_like(fake))
-    error = (made - given.rgb / 255).abs().mean() / (16 * 16 / SIDE**2)
-    torch.testing.assert_close(built.generator_loss(given, made)["loss"], error + 0.1 * deceived)
+    filled = built.completion_network(torch.cat((given.holed.rgb, given.edges), 1))
+    judged: Tensor = built.completion_objective.discriminator(filled)[-1]
+    deceived = functional.binary_cross_entropy(judged.sigmoid(), torch.ones_like(judged))
+    error = (filled - given.rgb / 255).abs().mean() / (16 * 16 / SIDE**2)
+    found = built.generator_loss(given, built.generate(given))["loss"]
+    torch.testing.assert_close(found, error + 0.1 * deceived)
+    built.phase = "both"
+    lines = torch.where(given.holed.hole > 0, drawn, given.edges)
+    filled = built.completion_network(torch.cat((given.holed.rgb, lines), 1))
+    torch.testing.assert_close(built.generate(given).picture, filled)
 
 
-@pytest.mark.slow
-def test_losses_through_vgg_have_the_published_weights() -> None:
-    built, given = method().eval(), batch()
-    built.phase = "completion"
-    assert built.vgg is None
-    made = built.generate(given).detach()
-    without = built.generator_loss(given, made)["loss"]
-    (features,) = built.pretrained().values()
-    assert isinstance(features, nn.Sequential)
-    truth, hole = given.rgb / 255, given.holed.hole
-    perceptual = PerceptualLoss(features)(made, truth)
-    style = StyleLoss(features)(made * hole, truth * hole)
-    torch.testing.assert_close(built.generator_loss(given, made)["loss"], without + 0.1 * perceptual + 250 * style)
-    assert not any(each.requires_grad for each in features.parameters())
+def gray_of(given: InpaintBatch) -> Tensor:
+    """Return the light of what is known, white in the hole."""
+    return (given.holed.rgb * torch.tensor([0.2125, 0.7154, 0.0721])[:, None, None]).sum(1, keepdim=True)
 
 
 def test_without_edges_no_line_reaches_the_picture() -> None:
     built, given = method(uses_edges=False).eval(), batch()
-    built.phase = "completion"
+    assert built.phase == built.phase_of(0, 9) == built.phase_of(8, 9) == "completion"
     seen = built.fill(given.holed)
     erased = HoledBatch(given.holed.key, given.holed.rgb, given.holed.hole, torch.zeros_like(given.edges))
     torch.testing.assert_close(built.fill(erased).rgb, seen.rgb, rtol=0, atol=0)
-    torch.testing.assert_close(built.generate(given), seen.rgb, rtol=0, atol=0)
+    torch.testing.assert_close(built.generate(given).picture, seen.rgb, rtol=0, atol=0)
     assert seen.edges is None
-    assert set(built.networks()) == {"completion_network"}
+    assert set(built.networks()) == set(built.discriminators()) == {"completion"}
 
 
 def test_lines_are_drawn_in_the_hole_and_kept_elsewhere() -> None:
@@ -149,9 +145,10 @@ def test_lines_are_drawn_in_the_hole_and_kept_elsewhere() -> None:
     lines = built.fill(given.holed).edges
     assert lines is not None
     outside = given.holed.hole == 0
+    drawn = built.edge_network(torch.cat((gray_of(given), given.holed.edges, given.holed.hole), 1))
     torch.testing.assert_close(lines[outside], given.holed.edges[outside], rtol=0, atol=0)
-    torch.testing.assert_close(lines[~outside], built.draw(given.holed)[~outside], rtol=0, atol=0)
+    torch.testing.assert_close(lines[~outside], drawn[~outside], rtol=0, atol=0)
     told = HoledBatch(given.holed.key, given.holed.rgb, given.holed.hole, given.holed.edges, given.edges)
     found = built.fill(told)
     assert found.edges is given.edges
-    torch.testing.assert_close(found.rgb, built.complete(told, given.edges), rtol=0, atol=0)
+    torch.testing.assert_close(found.rgb, built.complete(told.rgb, given.edges), rtol=0, atol=0)

@@ -56,8 +56,8 @@ def test_the_published_size_has_the_authors_parameters(method: str) -> None:
     blocks, ends = 8 * 2 * 256 * 256 * 9, 2 * 16 * (64 * 128 + 128 * 256)
     biases = 64 + 128 + 256 + 128 + 64
     expected = {
-        "edge_network": 3 * 64 * 49 + blocks + ends + 64 * 1 * 49 + biases + 1,
-        "completion_network": 4 * 64 * 49 + blocks + 16 * 256 + ends + 64 * 3 * 49 + biases + 3,
+        "edges": 3 * 64 * 49 + blocks + ends + 64 * 1 * 49 + biases + 1,
+        "completion": 4 * 64 * 49 + blocks + 16 * 256 + ends + 64 * 3 * 49 + biases + 3,
     }
     assert counts in ({}, expected)
 
