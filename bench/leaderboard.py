@@ -14,6 +14,7 @@ from bench.catalog import known
 from bench.errors import CommandError, MissingError, UsageError
 from bench.files import atomic_write
 from bench.formats import FORMATS, Tables, print_tables
+from bench.inpainting.record import note_inpainting
 from bench.missing_plugins import note_missing_metrics
 from bench.observations import Observations, read_observations
 from bench.ranking import DEFAULT_SORT, LEVELS, columns_of, rank_records, to_lines
@@ -135,6 +136,9 @@ def runs_of_dataset(runs: Sequence[tuple[Path, RunRecord]], dataset: str | None)
 
 def _nothing_in(folders: Sequence[Path], *, results: bool) -> str:
     """Return that there is no finished run, and where else to look."""
+    notes = [note for folder in folders if (note := note_inpainting(folder))]
+    if notes:
+        return "; ".join(notes)
     if not results and any(map(published_paths, folders)):
         return f"{_names(folders)} holds records without their rows: give the --out folder of `colorbench run`"
     studies = [path.parent for folder in folders for path in sorted(folder.glob("studies/*/records"))]

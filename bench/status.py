@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench.errors import CommandError, MissingError
 from bench.files import path_below
+from bench.inpainting.record import note_inpainting
 from bench.leaderboard import read_record, record_paths
 from bench.rows import Row, RowError, read_rows
 from bench.terminal import visible, widen
@@ -55,7 +56,7 @@ def read_plan(out: Path) -> list[PlannedRun]:
     found = [_planned(out, path) for path in record_paths(out)]
     planned += [run for run in found if run.folder not in known]
     if not planned:
-        raise MissingError(f"no run in {out}: give the --out folder of `colorbench run`")
+        raise MissingError(note_inpainting(out) or f"no run in {out}: give the --out folder of `colorbench run`")
     return planned
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -141,7 +140,7 @@ class InpaintDataModule(pl.LightningDataModule):
     Args:
         photos: the dataset; its protocol and `train_size` give square pictures.
         mix: the holes of training.
-        masks: folder of irregular masks; None paints them, by a seed.
+        masks: irregular ones; None paints them, by a seed.
         sigma: of Canny's edges in pixels.
         edges_given: whether a test batch holds the truth's lines in the hole.
         side: of the test pictures; None for the protocol's.
@@ -155,14 +154,14 @@ class InpaintDataModule(pl.LightningDataModule):
         self,
         photos: PhotoDataModule,
         mix: Mix = "irregular-block",
-        masks: str | None = None,
+        masks: MaskFolder | None = None,
         sigma: float = SIGMA,
         edges_given: bool = False,
         side: int | None = None,
     ) -> None:
         super().__init__()
         self.photos = photos
-        self.masks = None if masks is None else MaskFolder(Path(masks))
+        self.masks = masks
         self.mix: Mix = mix
         self.sigma = sigma
         self.edges_given = edges_given

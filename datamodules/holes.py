@@ -104,6 +104,18 @@ class MaskFolder:
         """Return the keys of the masks that cover such a share, in order."""
         return [key for key, covered in self.shares(side).items() if share[0] < covered <= share[1]]
 
+    def check(self, share: Share | None, side: int) -> None:
+        """Look whether there is a mask that covers such a share; None needs none.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if share is not None and not self.within(share, side):
+            raise ValueError(
+                f"no mask in {self.root} covers more than {share[0]:.0%} and at most {share[1]:.0%} at {side} "
+                "pixels: give another folder, or leave the bucket out"
+            )
+
     def shares(self, side: int) -> Mapping[str, float]:
         """Return what share of the picture each mask covers, by key."""
         known: dict[int, dict[str, float]] = self.__dict__.setdefault("known_shares", {})
@@ -166,10 +178,6 @@ class HoleBucket:
             return block(side)
         if self.masks is None:
             return vary(paint(side, share, random), random)
+        self.masks.check(share, side)
         keys = self.masks.within(share, side)
-        if not keys:
-            raise ValueError(
-                f"no mask in {self.masks.root} covers more than {share[0]:.0%} and at most {share[1]:.0%} at {side} "
-                "pixels: give another folder, or leave the bucket out"
-            )
         return vary(self.masks.read(keys[int(random.integers(len(keys)))], side), random)

@@ -22,7 +22,9 @@ def inpaint(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Fill the first so many pictures only; never ranked.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="At most so many steps a training.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="At most so many steps a training; never ranked where that cuts it short.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the suite's.")] = None,
     published: Annotated[
         bool, typer.Option("--published", help="Show what papers give, below, each marked by what confirms it.")
@@ -31,15 +33,21 @@ def inpaint(
 ) -> None:
     """Train inpainting methods, fill holes of photos by them and rank them by the share that is missing.
 
-    Started again with the same --out, it goes on where it was.
+    Started again with the same --out, it goes on where it was. `colorbench list inpainting` shows its methods, suites,
+    recipes and metrics.
     """
     from bench.inpainting.suite import load_suite
     from bench.plan import Places
+    from bench.progress import say
 
     loaded, beside = load_suite(suite)
     changes = {"limit": limit, "seed": seed}
     loaded = loaded.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    if data_root is not None and not data_root.is_dir():
+        raise MissingError(f"there is no folder {data_root}: give the one that holds the photos as --data-root")
     places = Places(beside, data_root)
+    if loaded.offline is not None and data_root is None:
+        say(f"no --data-root is given: the photos are those of {loaded.offline.name}, not of {loaded.dataset.name}")
     if dry_run:
         _dry_run(loaded, places)
         return
@@ -54,7 +62,8 @@ def inpaint(
 
 def _dry_run(suite: "InpaintSuite", places: "Places") -> None:
     """Print the folders of the runs, and what they need and lack."""
-    from bench.inpainting.plan import chosen_photos, missing
+    from bench.inpainting.photos import missing
+    from bench.inpainting.plan import chosen_photos
     from bench.inpainting.record import FOLDER
 
     dataset = chosen_photos(suite, places).name

@@ -35,6 +35,10 @@ COLUMNS = (
     "seed",
 )
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
+NO_FID = (
+    "No FID: the weights of Inception were not at hand; `colorbench weights fetch "
+    "weights-inception-2015-12-05-6726825d.pth` gets them, then run the same command with another --out."
+)
 PAINTED = (
     "Irregular holes are painted by a seed, not those of Liu et al. 2018: published figures are of other holes and "
     "other pictures."
@@ -163,6 +167,7 @@ def captions(board: Records, *, interval: bool) -> list[str]:
     full = max((record.scores[SORT].n for record in board if record.ranked), default=0)
     fids = [record.scores["fid"].n for record in board if "fid" in record.scores]
     told = {
+        NO_FID: not fids,
         FEW_FOR_FID: any(0 < n < LEAST_FOR_FID for n in fids),
         GIVEN: any(record.edges == "true" for record in board),
         LEFT_OUT: any(record.partial or record.untrained for record in board),

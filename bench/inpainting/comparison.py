@@ -1,7 +1,8 @@
-"""A picture of what was filled: masked, lines, filled by each method, truth; a line for each picture and bucket."""
+"""A picture of what was filled: masked, lines, filled by each method, truth; a row for each picture and bucket."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,11 @@ from datamodules.images import read_image
 
 FILE = "comparison.png"
 GAP = 4
-HEAD = 14
-"""Pixels above the pictures, for names."""
+LINE = 14
+"""Pixels of a line of names, above the pictures."""
+
+MARGIN = 36
+"""Pixels beside the pictures, for the bucket of their holes."""
 
 LETTER = 6
 """Pixels of a letter of the names."""
@@ -34,7 +38,7 @@ def write_comparison(suite: InpaintSuite, data: InpaintDataModule, dataset: str,
         out: output folder.
     """
     names: list[str] = []
-    lines: list[list[Picture]] = []
+    lines: list[tuple[str, list[Picture]]] = []
     for holes in suite.holes:
         data.bucket = holes
         photos = data.test_set()
@@ -43,7 +47,7 @@ def write_comparison(suite: InpaintSuite, data: InpaintDataModule, dataset: str,
             if isinstance(sample, HoledSample):
                 columns = _line(sample, suite, holes, out / FOLDER / dataset)
                 names = [name for name, _ in columns]
-                lines.append([picture for _, picture in columns])
+                lines.append((holes, [picture for _, picture in columns]))
     if lines:
         path = out / FILE
         with writing(path):
@@ -72,21 +76,18 @@ def _kept(folder: Path, key: str, suffix: str, like: Picture, *, ink: bool = Fal
     return 255 - values if ink else values
 
 
-def _sheet(names: Sequence[str], lines: Sequence[Sequence[Picture]]) -> Image.Image:
-    """Return lines of pictures of one size under the names of their columns, as far as these fit."""
-    side = lines[0][0].shape[0]
+def _sheet(names: Sequence[str], lines: Sequence[tuple[str, Sequence[Picture]]]) -> Image.Image:
+    """Return lines of pictures of one size, each beside its bucket, under the names of their columns."""
+    side = lines[0][1][0].shape[0]
     step = side + GAP
-    sheet = Image.new("RGB", (step * len(names) + GAP, HEAD + step * len(lines) + GAP), "white")
+    heads = ["\n".join(wrap(name, max(3, side // LETTER))) for name in names]
+    top = LINE * max(1 + head.count("\n") for head in heads)
+    sheet = Image.new("RGB", (MARGIN + step * len(names) + GAP, top + step * len(lines) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, name in enumerate(names):
-        draw.text((GAP + column * step, 1), _fitting(name, side), fill="black")
-    for row, line in enumerate(lines):
+    for column, head in enumerate(heads):
+        draw.text((MARGIN + GAP + column * step, 1), head, fill="black")
+    for row, (holes, line) in enumerate(lines):
+        draw.text((1, top + row * step), holes, fill="black")
         for column, picture in enumerate(line):
-            sheet.paste(Image.fromarray(picture), (GAP + column * step, HEAD + row * step))
+            sheet.paste(Image.fromarray(picture), (MARGIN + GAP + column * step, top + row * step))
     return sheet
-
-
-def _fitting(name: str, side: int) -> str:
-    """Return a name as long as its column is wide; of a longer one the end, which tells it from the others."""
-    most = max(3, side // LETTER)
-    return name if len(name) <= most else f"..{name[2 - most :]}"

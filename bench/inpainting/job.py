@@ -143,7 +143,7 @@ class Job:
             edges=self.choice.edges if self.method.draws_edges else "none",
             sigma=self.sigma,
             seed=self.suite.seed,
-            partial=self.suite.limit is not None,
+            partial=self.suite.limit is not None or self.cut_short,
             untrained=self.choice.untrained,
             settings=self.choice.settings,
             digests=digests,
@@ -168,7 +168,18 @@ class Job:
         networks = self.method.networks().items()
         return {name: sum(each.numel() for each in network.parameters()) for name, network in networks}
 
+    @cached_property
+    def trained(self) -> dict[str, Any]:
+        """Return what the folder of the weights says of their training."""
+        return {} if self.weights is None else load_manifest(self.weights).training.get(self.choice.id, {})
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the training ended before its recipe did."""
+        most = self.trained.get("max_steps")
+        return most is not None and bool(self.trained.get("steps_done") == most)
+
     def training(self) -> dict[str, Any]:
         """Return how the weights came to be, as far as their folder says."""
-        facts = {} if self.weights is None else load_manifest(self.weights).training.get(self.choice.id, {})
-        return {"recipe": facts.get("recipe"), "steps": facts.get("steps_done"), "train_sigma": facts.get("sigma")}
+        names = {"recipe": "recipe", "steps": "steps_done", "train_sigma": "sigma"}
+        return {field: self.trained.get(name) for field, name in names.items()}

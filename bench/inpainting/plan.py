@@ -1,13 +1,11 @@
 """What a suite of inpainting needs, looked for before anything is computed. Knows no torch."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.errors import CommandError, UsageError
+from bench.errors import UsageError
 from bench.inpainting.suite import InpaintChoice, InpaintSuite, PhotoChoice
 from bench.manifest import MANIFEST, load_manifest
-from bench.plan import Places, dataset_tree
+from bench.plan import Places
 
 
 def chosen_photos(suite: InpaintSuite, places: Places) -> PhotoChoice:
@@ -37,20 +35,3 @@ def weights_folder(choice: InpaintChoice, places: Places) -> Path:
     if choice.id not in manifest.models:
         raise UsageError(f"{folder} holds no weights of {choice.id}, but of {manifest.method}; give another folder")
     return folder
-
-
-def missing(suite: InpaintSuite, places: Places) -> list[str]:
-    """Return a line for everything that a suite needs and that is not there, without reading pictures."""
-    given = [each for each in suite.methods if each.weights is not None and not each.untrained]
-    checks: Sequence[tuple[Any, ...]] = [
-        (dataset_tree, chosen_photos(suite, places), places),
-        (masks_folder, suite, places),
-        *((weights_folder, choice, places) for choice in given),
-    ]
-    lines = []
-    for check, *arguments in checks:
-        try:
-            check(*arguments)
-        except CommandError as error:
-            lines.append(str(error))
-    return lines

@@ -39,6 +39,7 @@ class InpaintRecord(BaseModel):
         painted: whether irregular holes were painted by a seed, not taken from a folder of masks.
         edges: `drawn` by the method; `true`, given away; `none` for a method that sees none.
         sigma: of Canny's edges in pixels.
+        partial: whether pictures were left out, or the training was cut short by `--max-steps`.
         images: pictures of the run; `failed` of them have no scores.
         steps: that the method was trained; None for one that was not trained by this suite.
         train_sigma: of the edges that it learnt from.
@@ -114,6 +115,15 @@ def score_of(found: Sequence[float | None]) -> Score:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
     low, high = bootstrap_interval(values)
     return Score(mean=mean, std=spread, n=n, low=low, high=high)
+
+
+def note_inpainting(out: Path) -> str:
+    """Return where the results of a folder of `colorbench inpaint` are, empty of a folder that is none."""
+    if not any(out.glob(f"{FOLDER}/*/*/run.json")):
+        return ""
+    board = out / "leaderboard.html"
+    found = f"its leaderboard is {board}" if board.is_file() else "it has no leaderboard yet"
+    return f"{out} is a folder of `colorbench inpaint`: {found}; the same command again goes on and shows it"
 
 
 def read_inpaint_records(out: Path) -> list[tuple[Path, InpaintRecord]]:

@@ -170,6 +170,16 @@ def suites() -> Mapping[str, Path]:
     return _files("suite")
 
 
+def recipes() -> Mapping[str, Path]:
+    """Return the recipes that ship with colorbench, by id."""
+    return _files("recipe")
+
+
+def models() -> Mapping[str, Path]:
+    """Return the files of the inpainting methods at their published size, by id."""
+    return _files("model")
+
+
 def cards() -> Mapping[str, InpaintCard]:
     """Return the cards of the inpainting methods, by id."""
     paths = sorted((catalog.HERE / "cards" / "inpainting").glob("*.yaml"))
@@ -179,7 +189,7 @@ def cards() -> Mapping[str, InpaintCard]:
 
 def model_tree(method: str) -> Tree:
     """Return a fresh `class_path` tree of a method at its published size."""
-    return catalog.read_yaml(_files("model")[catalog.known("inpainting method", method, _files("model"))])
+    return catalog.read_yaml(models()[catalog.known("inpainting method", method, models())])
 
 
 def load_recipe(name: str, beside: Path) -> Recipe:
@@ -192,7 +202,7 @@ def load_recipe(name: str, beside: Path) -> Recipe:
     if path.suffix in {".yaml", ".yml"}:
         path = next((place / name for place in (Path(), beside) if (place / name).is_file()), path)
     else:
-        path = _files("recipe")[catalog.known("recipe of inpainting", name, _files("recipe"))]
+        path = recipes()[catalog.known("recipe of inpainting", name, recipes())]
     try:
         return Recipe.model_validate(catalog.read_yaml(path))
     except ValidationError as error:

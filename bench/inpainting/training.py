@@ -24,6 +24,7 @@ from bench.recipe import Recipe
 from bench.tracking import training_loggers
 from bench.training import CHECKPOINTS_A_STAGE, steps_an_epoch
 from datamodules.holed_photos import InpaintDataModule
+from datamodules.holes import MaskFolder
 from lightning_modules.inpainting.inpainter import Inpainter
 
 
@@ -37,7 +38,7 @@ class InpaintTraining:
         suite: holes, sigma, protocol and seed.
         recipe: how long and at which size.
         data: `class_path` tree of the training photos.
-        masks: folder of irregular masks; None for painted ones.
+        masks: irregular ones; None for painted ones.
         max_steps: at most so many steps; None for the recipe's.
     """
 
@@ -46,7 +47,7 @@ class InpaintTraining:
     suite: InpaintSuite
     recipe: Recipe
     data: Tree
-    masks: Path | None = None
+    masks: MaskFolder | None = None
     max_steps: int | None = None
 
     @property
@@ -96,7 +97,7 @@ class InpaintTraining:
             "data": canonical_digest([portable_tree(self.data), self.recipe.train_size, stage.data]),
             "protocol": self.suite.protocol,
             "mix": self.suite.mix,
-            "masks": None if self.masks is None else self.masks.name,
+            "masks": None if self.masks is None else self.masks.digest(),
             "sigma": self.sigma,
             "schedule": canonical_digest(stage.model_dump(mode="json")),
             "batch_size": stage.batch_size or self.recipe.batch_size,
@@ -150,8 +151,7 @@ def training_data(training: InpaintTraining) -> InpaintDataModule:
             seed=training.suite.seed,
             **settings,
         )
-        masks = None if training.masks is None else str(training.masks)
-        data = InpaintDataModule(photos, training.suite.mix, masks, training.sigma)
+        data = InpaintDataModule(photos, training.suite.mix, training.masks, training.sigma)
         if data.training_set("train") is None:
             raise UsageError("the dataset has no training photos: name another one as `train:` in the suite")
     return data

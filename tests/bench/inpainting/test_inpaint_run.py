@@ -73,7 +73,7 @@ def test_a_run_leaves_rows_records_tables_and_a_picture(tmp_path: Path) -> None:
     assert [line["status"] for line in table] == ["ok"] * 3
     assert {"leaderboard.md", "leaderboard.csv", "leaderboard.html"} <= {path.name for path in tmp_path.iterdir()}
     with Image.open(tmp_path / "comparison.png") as picture:
-        assert picture.size == (4 * 60 + 4, 14 + 2 * 60 + 4)
+        assert picture.size == (36 + 4 * 60 + 4, 2 * 14 + 2 * 60 + 4)
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same_numbers(tmp_path: Path) -> None:
@@ -123,8 +123,9 @@ def test_what_a_method_fails_on_becomes_a_row(tmp_path: Path, monkeypatch: pytes
 def test_the_command_says_what_it_would_run_and_what_is_missing(
     tmp_path: Path, colorbench: Callable[..., tuple[int, str, str]]
 ) -> None:
-    status, printed, _ = colorbench("inpaint", "--dry-run")
+    status, printed, said = colorbench("inpaint", "--dry-run")
     assert status == 0
+    assert "no --data-root is given: the photos are those of samples-core, not of coco" in said
     assert "inpainting/samples-core/edgeconnect-no-edges--fixed--s0" in printed.splitlines()
     lacking = {**TINY, "dataset": {"id": "folder", "root": "nowhere"}, "masks": "no-masks"}
     (tmp_path / "lacking.yaml").write_text(yaml.safe_dump(lacking))
@@ -132,9 +133,33 @@ def test_the_command_says_what_it_would_run_and_what_is_missing(
     assert status == 3
     assert "nowhere" in said
     assert "the folder of masks 'no-masks' is not at" in said
+    for dry in (["--dry-run"], ["--out", tmp_path / "out"]):
+        status, _, said = colorbench("inpaint", "--data-root", tmp_path, *dry)
+        assert (status, "has no annotations/instances_val2017.json: give the folder that has it" in said) == (3, True)
+    assert not (tmp_path / "out" / "trained").exists()
+    status, _, said = colorbench("inpaint", "--data-root", tmp_path / "nowhere", "--dry-run")
+    assert (status, "there is no folder" in said) == (3, True)
     status, _, said = colorbench("inpaint", "inpainting-v2")
     assert status == 2
     assert "did you mean inpainting-v1" in said
+
+
+def test_masks_of_a_folder_are_the_holes(tmp_path: Path, colorbench: Callable[..., tuple[int, str, str]]) -> None:
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:16, :40] = 255  # 15.6 %
+    Image.fromarray(mask).save(tmp_path / "masks" / "corner.png")
+    suite = {**TINY, "methods": ["mean-fill"], "holes": ["10-20"], "size": 64, "masks": "masks"}
+    places = Places(tmp_path)
+    run_inpainting(InpaintSuite.model_validate(suite), InpaintOptions(tmp_path / "out", places))
+    ((_, record),) = read_inpaint_records(tmp_path / "out")
+    assert (record.painted, record.digests.masks is None) == (False, False)
+    assert record.hole_share == pytest.approx(16 * 40 / 64**2)
+    with pytest.raises(UsageError, match=r"no mask in .* covers more than 20%"):
+        run_inpainting(InpaintSuite.model_validate({**suite, "holes": ["20-30"]}), InpaintOptions(tmp_path, places))
+    for command in ("status", "leaderboard"):
+        status, _, said = colorbench(command, tmp_path / "out")
+        assert (status, "is a folder of `colorbench inpaint`: its leaderboard is" in said) == (3, True)
 
 
 @pytest.mark.slow
@@ -195,6 +220,10 @@ def test_the_command_trains_fills_and_ranks_on_real_photos(
         "edgeconnect-no-edges",
     }
     (curve,) = (tmp_path / "out/trained/edgeconnect-inpainting--s0/logs/csv").glob("*/*/metrics.csv")
-    error = [float(line["train/l1"]) for line in read_table(curve) if line["train/l1"] and int(line["step"]) >= 67]
+    error = [
+        float(line["train/absolute"])
+        for line in read_table(curve)
+        if line["train/absolute"] and int(line["step"]) >= 67
+    ]
     assert np.mean(error[-4:]) < 0.8 * np.mean(error[:2])
     assert colorbench(*command)[0] == 0, "started again, it finds all done"
