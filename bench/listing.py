@@ -1,4 +1,4 @@
-"""What `colorbench list` prints: methods, detectors, datasets, metrics, protocols, suites, recipes. Knows no torch."""
+"""What `colorbench list` prints: all that has a name, of colorization and of inpainting. Knows no torch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +55,18 @@ def _files(files: Callable[[], Any]) -> Callable[[], list[Entry]]:
     return lambda: [{"id": name, "about": _first_comment(path)} for name, path in files().items()]
 
 
+def _inpainting() -> list[Entry]:
+    """Return what the other task has, each with its kind: a method, suite, recipe or metric."""
+    from bench.inpainting.metrics import INPAINT_METRICS
+    from bench.inpainting.suite import cards, models, recipes, suites
+
+    found = [{"id": name, "kind": "method", "about": _first_comment(models()[name])} for name in cards()]
+    for kind, files in {"suite": suites(), "recipe": recipes()}.items():
+        found += [{"id": name, "kind": kind, "about": _first_comment(path)} for name, path in files.items()]
+    metrics = INPAINT_METRICS.values()
+    return [*found, *({"id": each.id, "kind": "metric", "about": each.definition} for each in metrics)]
+
+
 KINDS: dict[str, Callable[[], list[Entry]]] = {
     "methods": _methods,
     "detectors": _detectors,
@@ -63,12 +75,14 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
     "protocols": _protocols,
     "suites": _files(catalog.suites),
     "recipes": _files(catalog.recipes),
+    "inpainting": _inpainting,
 }
 
 COLUMNS = {
     "methods": ("id", "name", "year", "uses_boxes", "trainable", "license"),
     "metrics": ("id", "unit", "direction", "definition", "source"),
     "protocols": ("id", "geometry", "size", "luminance"),
+    "inpainting": ("kind", "id", "about"),
 }
 SENTENCES = frozenset({"about", "definition", "source"})
 
@@ -91,6 +105,8 @@ def print_entries(kind: str, console: Console | None = None) -> None:
     if Measurement.get(console, console.options.update(max_width=PLAIN_WIDTH), table).maximum > console.width:
         table = _table(rows, [column for column in columns if column != "name"])
     console.print(table)
+    if kind == "suites":
+        console.print("Those of inpainting: colorbench list inpainting.", soft_wrap=True)
     if kind == "metrics":
         networks = ", ".join(file.network for metric, file in CLASSIFIERS.items() if is_variant(metric))
         console.print(f"{CLASSIFICATION}_NETWORK asks another network of torchvision: {networks}.", soft_wrap=True)

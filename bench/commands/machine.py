@@ -9,7 +9,12 @@ from bench.errors import CommandError
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, detectors, datasets, metrics, protocols, suites or recipes.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="methods, detectors, datasets, metrics, protocols, suites or recipes; or inpainting, of which all."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """List what colorbench knows by name."""
