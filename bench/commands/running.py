@@ -1,5 +1,6 @@
 """Commands that compute: demo, suites, trainings, folders of pictures, studies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +70,7 @@ def run(
     }
     loaded = loaded.model_copy(update={key: value for key, value in changes.items() if value is not None})
     if dry_run:
-        _dry_run(plan(loaded, only or ()), Places(beside, data_root))
+        _dry_run(plan(loaded, only or ()), Places(beside, data_root), loaded.metrics)
         return
     from bench.leaderboard import print_leaderboards
     from bench.prepare import Options
@@ -265,12 +266,15 @@ def _run_name(given: str | None, folder: Path) -> str:
         raise UsageError(f"{error}; or give a name with --name") from error
 
 
-def _dry_run(runs: "list[Run]", places: "Places") -> None:
-    """Print the folders of the runs, and what they need and lack."""
+def _dry_run(runs: "list[Run]", places: "Places", metrics: Sequence[str]) -> None:
+    """Print the folders of the runs, what they need and lack, and the metrics that a run on this machine leaves out."""
     from bench.plan import missing
+    from bench.scoring.metric_files import find_metric_files
 
     for run in runs:
         typer.echo(run.folder)
+    for notice in find_metric_files(metrics, download=False)[1]:
+        errors.print(f"note: unless its weights can be fetched, {notice}", markup=False, soft_wrap=True)
     lacking = missing(runs, places)
     for line in lacking:
         errors.print(f"missing: {line}", markup=False, soft_wrap=True)

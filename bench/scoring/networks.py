@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,8 +10,8 @@ from bench.downloads import METRIC_FILES
 from bench.scoring.classification import Classifier, load_classifier
 from bench.scoring.classifiers import CLASSIFIERS
 from bench.scoring.inception import load_inception
+from bench.scoring.metric_files import find_metric_files
 from bench.scoring.perceptual import PREFIX, load_lpips
-from bench.weights import WeightsMissingError, find_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +52,7 @@ def find_networks(metrics: Sequence[str], *, download: bool = True) -> tuple[Net
     Raises:
         UsageError: A file does not hold the network that its name says.
     """
-    paths: dict[str, Path] = {}
-    notices = []
-    for metric in metrics:
-        if metric not in METRIC_FILES:
-            continue
-        try:
-            paths[metric] = find_weights(*METRIC_FILES[metric], download=download)
-        except WeightsMissingError as error:
-            notices.append(f"{metric} is left out: {error}")
+    paths, notices = find_metric_files(metrics, download=download)
     networks = Networks(
         lpips={name: load_lpips(name.removeprefix(PREFIX), paths[name]) for name in paths if name.startswith(PREFIX)},
         classifiers={name: load_classifier(name, paths[name]) for name in paths if name in CLASSIFIERS},

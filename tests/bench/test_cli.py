@@ -116,6 +116,17 @@ def test_dry_run_names_what_is_missing(colorbench: Colorbench, tmp_path: Path) -
     assert str(tmp_path / "photos") in err
 
 
+def test_dry_run_names_the_metrics_that_are_left_out(colorbench: Colorbench, tmp_path: Path) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(
+        "{name: mine, methods: [gray], datasets: [samples], metrics: [psnr, classification_top1_vit_h_14, ssim]}"
+    )
+    status, _, err = colorbench("run", suite, "--dry-run")
+    assert (status, len(err.splitlines())) == (0, 1)
+    assert "classification_top1_vit_h_14 is left out: no weights vit_h_14_swag-80465313.pth" in err
+    assert "colorbench weights fetch vit_h_14_swag-80465313.pth" in err
+
+
 def test_run_prints_both_tables_and_the_report(colorbench: Colorbench, tmp_path: Path) -> None:
     suite = tmp_path / "tiny.yaml"
     suite.write_text(

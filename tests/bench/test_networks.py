@@ -9,7 +9,7 @@ from bench import execute, prepare
 from bench.plan import Places
 from bench.prepare import Options
 from bench.runner import run
-from bench.scoring import networks
+from bench.scoring import metric_files
 from bench.scoring.classification import Classifier
 from bench.scoring.networks import Networks, find_networks
 from bench.suite import Suite
@@ -27,7 +27,7 @@ def test_metrics_without_a_network_are_named_once_with_the_remedy(
             return tmp_path / "squeeze.pth"
         raise WeightsMissingError(f"no weights {names[0]}: bring them")
 
-    monkeypatch.setattr(networks, "find_weights", find)
+    monkeypatch.setattr(metric_files, "find_weights", find)
     found, kept, notices = find_networks(["psnr", "lpips_vgg", "lpips_squeeze"])
     assert list(found.lpips) == ["lpips_squeeze"]
     assert kept == ("psnr", "lpips_squeeze")
