@@ -13,6 +13,7 @@ from bench import catalog
 from bench.scoring.classifiers import CLASSIFICATION, CLASSIFIERS
 from bench.scoring.metrics import METRICS, VARIANTS, is_variant
 from bench.terminal import PLAIN_WIDTH, widen
+from bench.tracks import AUTOMATIC
 from datamodules.protocol import PROTOCOLS
 
 Entry = dict[str, Any]
@@ -79,11 +80,13 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 }
 
 COLUMNS = {
-    "methods": ("id", "name", "year", "uses_boxes", "trainable", "license"),
+    "methods": ("id", "name", "year", "uses_boxes", "track", "trainable", "license"),
     "metrics": ("id", "unit", "direction", "definition", "source"),
     "protocols": ("id", "geometry", "size", "luminance"),
     "inpainting": ("kind", "id", "about"),
 }
+HEADINGS = {"uses_boxes": "boxes", "track": "sees more"}
+"""Of columns that are not called after what they hold."""
 SENTENCES = frozenset({"about", "definition", "source"})
 
 
@@ -117,7 +120,7 @@ def _table(rows: Sequence[Entry], columns: Sequence[str]) -> Table:
     """Return a table in which only sentences are wrapped."""
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column not in SENTENCES, overflow="fold")
+        table.add_column(HEADINGS.get(column, column), no_wrap=column not in SENTENCES, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(column))) for column in columns))
     return table
@@ -126,4 +129,4 @@ def _table(rows: Sequence[Entry], columns: Sequence[str]) -> Table:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else str(value)
+    return "" if value in {None, AUTOMATIC} else str(value)
