@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.text import Text
 from bench import catalog
 from bench.scoring.classifiers import CLASSIFICATION, CLASSIFIERS
 from bench.scoring.metrics import METRICS, VARIANTS, is_variant
-from bench.terminal import PLAIN_WIDTH, widen
+from bench.terminal import PLAIN_WIDTH, READABLE_WIDTH, widen
 from bench.tracks import AUTOMATIC
 from datamodules.protocol import PROTOCOLS
 
@@ -112,8 +113,14 @@ def print_entries(kind: str, console: Console | None = None) -> None:
         console.print("Those of inpainting: colorbench list inpainting.", soft_wrap=True)
     if kind == "metrics":
         networks = ", ".join(file.network for metric, file in CLASSIFIERS.items() if is_variant(metric))
-        console.print(f"{CLASSIFICATION}_NETWORK asks another network of torchvision: {networks}.", soft_wrap=True)
-        console.print(f"Of other definitions, each refused with the reason: {', '.join(VARIANTS)}.", soft_wrap=True)
+        _print_words(console, f"{CLASSIFICATION}_NETWORK asks another network of torchvision: {networks}.")
+        _print_words(console, f"Of other definitions, each refused with the reason: {', '.join(VARIANTS)}.")
+
+
+def _print_words(console: Console, text: str) -> None:
+    """Print a long list of names in lines that can be read, in a file too, with every name whole."""
+    width = min(console.width, READABLE_WIDTH)
+    console.print(fill(text, width, break_long_words=False, break_on_hyphens=False), soft_wrap=True)
 
 
 def _table(rows: Sequence[Entry], columns: Sequence[str]) -> Table:

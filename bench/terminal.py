@@ -6,6 +6,8 @@ from rich.console import Console
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 PLAIN_WIDTH = 400
+READABLE_WIDTH = 100
+"""Of sentences, however wide the tables beside them are."""
 
 
 def widen(console: Console) -> Console:
