@@ -100,7 +100,7 @@ def test_a_task_is_what_is_known_and_the_truth() -> None:
     np.testing.assert_allclose(task.gray[1, 0].numpy(), gray[1], atol=1e-6)
     assert torch.equal(task.sketch[:, 1:], torch.cat((given.holed.edges, given.holed.hole), 1))
     assert task.canvas is given.holed.rgb
-    assert torch.equal(task.picture * 255, given.rgb.float())
+    torch.testing.assert_close(task.picture * 255, given.rgb.float())
     assert torch.equal(task.edges, given.edges)
 
 
