@@ -11,16 +11,24 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from bench import catalog
 from bench.build import restrict_imports
+from bench.callbacks import Draws
+from bench.pretrained import load_pretrained
 from datamodules.photo_data import PhotoDataModule
 from lightning_modules.base import Colorizer
 
 
 class ColorbenchCLI(LightningCLI):
-    """Give the datamodule the crop size, the hints and the masks that the method wants."""
+    """Give the datamodule what the method wants, and begin `fit` as `colorbench train` does."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Set defaults that suit pictures of changing number."""
+        """Set defaults that suit pictures of changing number, and let `fit` do without ImageNet weights."""
         parser.set_defaults({"trainer.use_distributed_sampler": False})
+        parser.add_argument(
+            "--pretrained",
+            type=bool,
+            default=True,
+            help="Whether `fit` loads ImageNet weights that a method builds on.",
+        )
 
     def before_instantiate_classes(self) -> None:
         """Copy `crop_size` and `hint_stop` of the model to the data where the data names none."""
@@ -35,6 +43,19 @@ class ColorbenchCLI(LightningCLI):
         super().instantiate_classes()
         if self.model.uses_masks:
             self.datamodule.masks = True
+
+    def before_fit(self) -> None:
+        """Load the parts that begin from ImageNet weights, and have the draws of a step follow from its number.
+
+        Raises:
+            MissingError: A file of weights is not there.
+            UsageError: A part has another size than the published one.
+        """
+        settings = self.config[self.subcommand]
+        if settings.pretrained:
+            load_pretrained(self.model.pretrained(), type(self.model).__name__)
+        if settings.seed_everything is not False:
+            self.trainer.callbacks.insert(0, Draws(settings.seed_everything))
 
 
 def run_command_line() -> None:

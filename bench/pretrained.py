@@ -42,15 +42,16 @@ def check_parts(parts: Mapping[str, nn.Module], stage: str) -> None:
             raise UsageError(
                 f"{stage} cannot begin from torchvision's {name}: {first} is {tuple(ours)} here and {tuple(published)} "
                 "there. ImageNet weights fit the published size alone: train with `width: 1.0`, or with "
-                f"`pretrained: false` for {stage} in the recipe, which begins from random weights"
+                f"`pretrained: false` for {stage} in the recipe (`--pretrained false` of `colorbench fit`), which "
+                "begins from random weights"
             )
 
 
 def load_pretrained(parts: Mapping[str, nn.Module], stage: str) -> dict[str, str]:
-    """Load ImageNet weights into parts of a method that is to be trained.
+    """Load ImageNet weights into parts of a method that is to be trained, whatever command trains it.
 
     Args:
-        parts: as `Colorizer.pretrained` gives them; `check_parts` has been asked.
+        parts: as `Colorizer.pretrained` gives them.
         stage: id of what is to be trained.
 
     Returns:
@@ -58,8 +59,9 @@ def load_pretrained(parts: Mapping[str, nn.Module], stage: str) -> dict[str, str
 
     Raises:
         MissingError: A file is not on this machine and cannot be fetched; the message says how it is got.
-        UsageError: A file is not what its name says.
+        UsageError: A part has not the form of its network, or a file is not what its name says.
     """
+    check_parts(parts, stage)
     digests = {}
     for name, part in parts.items():
         path = find_weights(FILES[name])

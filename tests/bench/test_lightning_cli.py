@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from bench.callbacks import Draws
+from bench.errors import UsageError
 from bench.lightning_cli import run_lightning
 from lightning_modules.baselines.colorgan import ColorGanColorizer
 from lightning_modules.stages.full import FullColorizer
@@ -50,6 +53,28 @@ def test_fit_trains_both_sides_of_a_gan_and_counts_batches(lightning: Any, tmp_p
     again = ColorGanColorizer.load_from_checkpoint(checkpoint, weights_only=True, map_location="cpu")
     for name, value in cli.model.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
+
+
+def test_fit_begins_from_imagenet_weights_and_seeds_its_steps(
+    lightning: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published, part = nn.Sequential(nn.Conv2d(3, 64, 3)), nn.Sequential(nn.Conv2d(3, 64, 3))
+    state = {f"features.{key}": tensor for key, tensor in published.state_dict().items()}
+    torch.save(state, tmp_path / "vgg16-397923af.pth")
+    monkeypatch.setenv("COLORBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(FullColorizer, "pretrained", lambda self: {"vgg16": part})
+    short = ["--trainer.max_steps=1", "--trainer.logger=false", "--seed_everything=5"]
+    cli = lightning("fit", "--model=instcolor-full", "--data=synthetic", *SMALL, *short)
+    assert all(torch.equal(tensor, state[f"features.{key}"]) for key, tensor in part.state_dict().items())
+    assert [each.seed for each in cli.trainer.callbacks if isinstance(each, Draws)] == [5]
+
+
+def test_fit_refuses_what_imagenet_weights_do_not_fit_unless_it_is_to_do_without(lightning: Any) -> None:
+    small = ["--model=dahl-2016", "--model.network.width=0.0625", "--model.input_size=32", "--data=synthetic"]
+    short = ["--trainer.max_steps=1", "--trainer.logger=false"]
+    with pytest.raises(UsageError, match=r"DahlColorizer cannot begin from torchvision's vgg16.*--pretrained false"):
+        lightning("fit", *small, *short)
+    assert lightning("fit", *small, *short, "--pretrained=false").trainer.global_step == 1
 
 
 @pytest.mark.parametrize("weighting", ["mask", "learned"])
