@@ -180,10 +180,11 @@ def _fit(training: InpaintTraining, method: Inpainter, data: InpaintDataModule, 
     stage = training.recipe.stages[training.choice.id]
     epoch = steps_an_epoch(len(data.training_set("train") or ()), data.photos.batch_size, 1)
     whole = stage.length * (1 if stage.epochs is None else epoch)
-    steps = min(whole, training.max_steps or whole)
+    skipped = int(whole * method.skipped_share)
+    steps = min(whole - skipped, training.max_steps or whole)
     every = max(1, steps // CHECKPOINTS_A_STAGE)
     with progress(training.choice.name, steps) as advance, quiet_lightning():
-        rate = LearningRate(lambda step: stage.rate(step, steps, epoch))
+        rate = LearningRate(lambda step: stage.rate(skipped + step, skipped + steps, epoch))
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,

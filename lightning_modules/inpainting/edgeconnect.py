@@ -23,7 +23,7 @@ class EdgeConnectInpainter(EdgeConnectTraining, Inpainter):
         completion_network: picture and lines to the picture.
         edge_objective: judges lines.
         completion_objective: judges pictures.
-        uses_edges: False for the ablation without edges.
+        uses_edges: False for the ablation without edges, whose completion network learns as long as with them.
         joint: whether the edge generator is trained in the third phase, as in the paper.
         edge_share: of the steps, those of the first phase.
         completion_share: of the steps, those of the second.
@@ -54,6 +54,7 @@ class EdgeConnectInpainter(EdgeConnectTraining, Inpainter):
             uses_edges=uses_edges,
         )
         self.draws_edges = uses_edges
+        self.skipped_share = 0.0 if uses_edges else edge_share
         self.learning_rate = learning_rate
 
     def fill(self, holed: HoledBatch) -> Filling:

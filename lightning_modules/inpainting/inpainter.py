@@ -17,6 +17,9 @@ class Inpainter(pl.LightningModule):
     draws_edges: bool = False
     """Whether it draws lines before it fills, which are then scored as well."""
 
+    skipped_share: float = 0.0
+    """Share of a recipe's steps, the first ones, that it does without: an ablation lacks their phase."""
+
     def fill(self, holed: HoledBatch) -> Filling:
         """Fill a batch.
 
