@@ -22,6 +22,9 @@ from datamodules.sources.voc import CLASSES, VOID
 ANCHORS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
 """Sides of the boxes that detection begins from, as shares of the picture's side."""
 
+BOXES_LEARNT, BOXES_TESTED = 64, 300
+"""Proposals of a picture that the head learns from, as in Fast R-CNN, and that it judges, as in Faster R-CNN."""
+
 Scores = dict[str, float]
 """The mean under `mean`, and that of each class by its name."""
 
@@ -142,6 +145,8 @@ class DetectionModel(nn.Module):
             image_std=[1.0, 1.0, 1.0],
             rpn_anchor_generator=AnchorGenerator((anchors,), ((0.5, 1.0, 2.0),)),
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
+            box_batch_size_per_image=BOXES_LEARNT,
+            rpn_post_nms_top_n_test=BOXES_TESTED,
         )
 
     def loss(self, lab: Tensor, targets: Sequence[Target]) -> Tensor:
