@@ -55,7 +55,8 @@ class ColorbenchCLI(LightningCLI):
         if settings.pretrained:
             load_pretrained(self.model.pretrained(), type(self.model).__name__)
         if settings.seed_everything is not False:
-            self.trainer.callbacks.insert(0, Draws(settings.seed_everything))
+            draws = Draws(settings.seed_everything)
+            self.trainer.callbacks.insert(0, draws)  # type: ignore[attr-defined]  # its connector sets it
 
 
 def run_command_line() -> None:
