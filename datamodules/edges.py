@@ -35,7 +35,7 @@ def canny(
 
     if not sigma > 0:
         raise ValueError(f"sigma of Canny's edges is {sigma}: give pixels above 0, 2 as published")
-    edges: NDArray[np.bool_] = detect(gray, sigma=sigma, mask=known)  # type: ignore[no-untyped-call]
+    edges: NDArray[np.bool_] = detect(gray, sigma=sigma, mask=known)  # type: ignore[no-untyped-call]  # untyped there
     return edges
 
 
