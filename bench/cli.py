@@ -11,7 +11,7 @@ import typer
 from bench.commands import data, inpainting, machine, pictures, probing, results, running, study, weights
 from bench.commands.options import errors
 from bench.errors import CommandError, MissingError, UsageError
-from bench.interrupt import Interrupted, raise_on_signals
+from bench.interrupt import Interrupted, has_kept, raise_on_signals
 from bench.terminal import visible_lines
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = MappingProxyType(
@@ -101,7 +101,8 @@ def main() -> None:
         errors.print(visible_lines(f"{kind}: {error}"), markup=False, soft_wrap=True)
         sys.exit(error.exit_status)
     except Interrupted as stop:
-        errors.print(f"{stop}; what is finished is kept. Go on with: {_again()}", markup=False, soft_wrap=True)
+        kept = f"; what is finished is kept. Go on with: {_again()}" if has_kept() else ""
+        errors.print(f"{stop}{kept}", markup=False, soft_wrap=True)
         sys.exit(stop.exit_status)
 
 

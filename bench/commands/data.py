@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import AsJson, Out, print_json
+from bench.interrupt import keep_in
 
 StandardSet = Annotated[str, typer.Argument(metavar="ID", help="A standard set's id, from `data list`.")]
 app = typer.Typer(no_args_is_help=True, help="Find, fetch and check the standard sets of pictures.")
@@ -27,6 +28,7 @@ def fetch(name: StandardSet, out: Out) -> None:
     """Download, check and unpack a set, or say where it is had; started again, it goes on where it was."""
     from bench.datasets import fetch
 
+    keep_in(out)
     typer.echo(f"{name}: {fetch(name, out).sentence()} in {out}")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from bench.commands.options import DataRoot, Out, end, errors
 from bench.errors import MissingError
+from bench.interrupt import keep_in
 
 if TYPE_CHECKING:
     from bench.inpainting.suite import InpaintSuite
@@ -54,6 +55,7 @@ def inpaint(
     from bench.inpainting.board import print_leaderboard
     from bench.inpainting.runner import InpaintOptions, run_inpainting
 
+    keep_in(out)
     failed = run_inpainting(loaded, InpaintOptions(out, places, max_steps, published))
     print_leaderboard(out, published=published)
     typer.echo(f"leaderboard: {out / 'leaderboard.html'}, pictures: {out / 'comparison.png'}")

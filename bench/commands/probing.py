@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.options import AsJson, BatchSize, DataRoot, Out, end, print_json
+from bench.interrupt import keep_in
 from bench.probing.settings import Input, Task
 
 
@@ -60,6 +61,7 @@ def probe(
         limit,
         out,
     )
+    keep_in(out)
     cells = run_probe(request)
     if as_json:
         print_json(lines(cells))

@@ -17,6 +17,7 @@ from bench.commands.options import (
     errors,
 )
 from bench.errors import MissingError, UsageError
+from bench.interrupt import keep_in
 
 if TYPE_CHECKING:
     from bench.plan import Places, Run
@@ -29,6 +30,7 @@ def demo(
     """Train zhang-eccv16, iizuka-siggraph16 and instcolor-fusion in small and compare them on photos and scenes."""
     from bench.demo import run_demo
 
+    keep_in(out)
     end_runs(run_demo(out, limit), out)
 
 
@@ -76,6 +78,7 @@ def run(
     from bench.prepare import Options
     from bench.runner import run as run_suite
 
+    keep_in(out)
     places = Places(beside, data_root)
     options = Options(
         out,
@@ -144,8 +147,10 @@ def train(
     from bench.training import TrainingOptions
     from bench.training import train as train_method
 
+    folder = out or Path("colorbench-trained") / method
+    keep_in(folder)
     options = TrainingOptions(
-        out or Path("colorbench-trained") / method,
+        folder,
         tree,
         loaded,
         seed,
@@ -220,6 +225,7 @@ def score(
     from bench.leaderboard import print_leaderboards
     from bench.score import score as score_submission
 
+    keep_in(out)
     failed = score_submission(submission, pairing)
     print_leaderboards([out])
     typer.echo(f"report: {out / 'report.html'}")
@@ -251,6 +257,7 @@ def reproduce(
     from bench.studies.reproduce import reproduce as reproduce_study
 
     work = out or Path("colorbench-studies") / declared.study.id
+    keep_in(work)
     end_runs(reproduce_study(study, Workplace(work, data_root, jobs, only)), work / "run")
 
 

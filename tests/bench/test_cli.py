@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from bench.build import build_method
 from bench.catalog import methods, model_tree, with_settings
 from bench.demo import TRAINED
+from bench.interrupt import Interrupted
 from bench.manifest import save_weights
 from bench.rows import read_rows
 from datamodules.color import rgb8_to_lab
@@ -125,6 +127,27 @@ def test_dry_run_names_the_metrics_that_are_left_out(colorbench: Colorbench, tmp
     assert (status, len(err.splitlines())) == (0, 1)
     assert "classification_top1_vit_h_14 is left out: no weights vit_h_14_swag-80465313.pth" in err
     assert "colorbench weights fetch vit_h_14_swag-80465313.pth" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "there", "kept"),
+    [("run", "rows.jsonl", True), ("run", ".out.lock", False), ("run", None, False), ("colorize", "a.png", False)],
+)
+def test_a_stopped_command_says_how_to_go_on_where_there_is_something_to_go_on_from(
+    command: str, there: str | None, kept: bool, colorbench: Colorbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        if there is not None:
+            (tmp_path / there).touch()
+        raise Interrupted(15)
+
+    monkeypatch.setattr("bench.interrupt._kept_in", ContextVar[Path | None]("kept_in", default=None))
+    monkeypatch.setattr("bench.runner.run", stop)
+    monkeypatch.setattr("bench.colorize.colorize_files", stop)
+    arguments = {"run": ["samples-v1"], "colorize": [tmp_path, "--model", "gray"]}[command]
+    status, _, err = colorbench(command, *arguments, "--out", tmp_path)
+    assert (status, "stopped by SIGTERM" in err) == (143, True)
+    assert (f"what is finished is kept. Go on with: colorbench {command}" in err) == kept
 
 
 def test_run_prints_both_tables_and_the_report(colorbench: Colorbench, tmp_path: Path) -> None:
