@@ -16,7 +16,14 @@ def probe(
         str | None,
         typer.Option(help="Folder of weights; {method} and {seed} are replaced; `untrained` for random ones alone."),
     ] = None,
-    data: Annotated[str, typer.Option(help="A dataset's id, or a YAML file with class_path and init_args.")] = "folder",
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A dataset's id, or a YAML file with class_path and init_args. `folder` has a sub-folder of photos "
+            "for each class; voc2007 and voc2012, which tasks other than linear want, have JPEGImages, Annotations, "
+            "ImageSets and SegmentationClass."
+        ),
+    ] = "folder",
     data_root: DataRoot = None,
     task: Annotated[Task, typer.Option(help="What the features are tested by.")] = Task.linear,
     input_: Annotated[
