@@ -16,7 +16,7 @@ from lightning_modules.baselines.levin import grey_values
 from lightning_modules.baselines.propagation import propagate
 from lightning_modules.baselines.random import draw
 from lightning_modules.baselines.superpixels import Superpixels, find_superpixels, match, means_of, vote
-from lightning_modules.baselines.training_colors import photo_data, read_squares
+from lightning_modules.baselines.training_colors import lending_source, photo_data, read_squares
 
 Floats = NDArray[np.float64]
 SCRIBBLE = 1
@@ -86,9 +86,7 @@ class GuptaColorizer(Colorizer):
 
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
         """Fill the bank with photos of the training split, else of the test split."""
-        data = photo_data(datamodule)
-        training, test = data.source("train"), data.source("test")
-        source = training if training is not None and len(training.photos) else test
+        source = lending_source(photo_data(datamodule))
         if source is not None:
             self._fill(source)
 

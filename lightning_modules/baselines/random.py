@@ -11,7 +11,7 @@ from torch.nn import functional
 from datamodules.photos import PhotoSource
 from datamodules.types import GrayBatch
 from lightning_modules.base import Colorizer
-from lightning_modules.baselines.training_colors import photo_data, read_chromas
+from lightning_modules.baselines.training_colors import lending_source, photo_data, read_chromas
 
 
 def draw(seed: int, purpose: str, key: str) -> int:
@@ -48,9 +48,7 @@ class RandomColorizer(Colorizer):
 
     def prepare_training(self, datamodule: pl.LightningDataModule) -> None:
         """Fill the bank with photos of the training split, else of the test split."""
-        data = photo_data(datamodule)
-        training, test = data.source("train"), data.source("test")
-        source = training if training is not None and len(training.photos) else test
+        source = lending_source(photo_data(datamodule))
         if source is not None:
             self._fill(source)
 

@@ -28,6 +28,12 @@ def photo_data(datamodule: pl.LightningDataModule) -> PhotoDataModule:
     return datamodule
 
 
+def lending_source(datamodule: PhotoDataModule) -> PhotoSource | None:
+    """Return the photos that lend others their colours: the training split, the test split where that has none."""
+    training = datamodule.source("train")
+    return training if training is not None and len(training.photos) else datamodule.source("test")
+
+
 def training_size(datamodule: PhotoDataModule) -> int:
     """Return the side in pixels of the pictures that are trained on; 256 where photos keep their sizes."""
     return datamodule.train_size or datamodule.protocol.size or 256
