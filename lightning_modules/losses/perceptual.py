@@ -57,7 +57,31 @@ def vgg19_features(width: float = 1.0) -> nn.Sequential:
     return features.requires_grad_(False)
 
 
-class PerceptualLoss(nn.Module):
+class FeatureLoss(nn.Module):
+    """Compare pictures by what VGG-19 answers: the mean absolute difference of each layer's, added up.
+
+    Args:
+        features: of VGG-19, in torchvision's layout; whoever makes the loss loads and freezes them.
+        layers: that are compared.
+    """
+
+    def __init__(self, features: nn.Sequential, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.features = features
+        self.layers = tuple(layers)
+
+    def described(self, maps: Tensor) -> Tensor:
+        """Return what is compared of (B, C, h, w) maps: here the maps themselves."""
+        return maps
+
+    def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss, a scalar, of (B, 3, H, W) RGB in [0, 1] against the truth."""
+        got, wanted = (feature_maps(self.features, each, self.layers) for each in (picture, truth))
+        apart = [self.described(got[name]) - self.described(wanted[name]) for name in self.layers]
+        return torch.stack([each.abs().mean() for each in apart]).sum()
+
+
+class PerceptualLoss(FeatureLoss):
     """Compare pictures by the maps of VGG-19: the mean absolute difference of each, added up.
 
     Convention:
@@ -73,11 +97,4 @@ class PerceptualLoss(nn.Module):
     """
 
     def __init__(self, features: nn.Sequential, layers: Sequence[str] = PERCEPTUAL_LAYERS) -> None:
-        super().__init__()
-        self.features = features
-        self.layers = tuple(layers)
-
-    def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
-        """Return the loss, a scalar, of (B, 3, H, W) RGB in [0, 1] against the truth."""
-        got, wanted = (feature_maps(self.features, each, self.layers) for each in (picture, truth))
-        return torch.stack([(got[name] - wanted[name]).abs().mean() for name in self.layers]).sum()
+        super().__init__(features, layers)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.losses.perceptual import PERCEPTUAL_LAYERS, feature_maps
+from lightning_modules.losses.perceptual import PERCEPTUAL_LAYERS, FeatureLoss
 
 STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
 """Where the authors' released code taps VGG-19."""
@@ -23,7 +23,7 @@ def gram(maps: Tensor) -> Tensor:
         return flat @ flat.transpose(1, 2) / (height * width * channels)
 
 
-class StyleLoss(nn.Module):
+class StyleLoss(FeatureLoss):
     """Compare pictures by the Gram matrices of VGG-19's maps: the mean absolute difference of each, added up.
 
     Convention:
@@ -40,11 +40,8 @@ class StyleLoss(nn.Module):
     """
 
     def __init__(self, features: nn.Sequential, layers: Sequence[str] = STYLE_LAYERS) -> None:
-        super().__init__()
-        self.features = features
-        self.layers = tuple(layers)
+        super().__init__(features, layers)
 
-    def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
-        """Return the loss, a scalar, of (B, 3, H, W) RGB in [0, 1] against the truth."""
-        got, wanted = (feature_maps(self.features, each, self.layers) for each in (picture, truth))
-        return torch.stack([(gram(got[name]) - gram(wanted[name])).abs().mean() for name in self.layers]).sum()
+    def described(self, maps: Tensor) -> Tensor:
+        """Return the Gram matrices of (B, C, h, w) maps."""
+        return gram(maps)
