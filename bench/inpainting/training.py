@@ -17,7 +17,7 @@ from bench.files import atomic_write
 from bench.identity import check_same, portable_tree
 from bench.inpainting.suite import InpaintChoice, InpaintSuite, model_tree
 from bench.manifest import MANIFEST, load_manifest, save_weights
-from bench.pretrained import check_parts, load_pretrained
+from bench.pretrained import load_pretrained
 from bench.progress import progress, say
 from bench.provenance import canonical_digest
 from bench.recipe import Recipe
@@ -161,9 +161,7 @@ def _load_pretrained(training: InpaintTraining, method: Inpainter) -> Mapping[st
     """Load what a method's losses look through from ImageNet weights, where the recipe does not forbid it."""
     if not training.recipe.stages[training.choice.id].pretrained:
         return {}
-    parts = method.pretrained()
-    check_parts(parts, training.choice.id)
-    return load_pretrained(parts, training.choice.id)
+    return load_pretrained(method.pretrained(), training.choice.id)
 
 
 def _begin(name: str, last: Path, facts: Mapping[str, Any]) -> None:
