@@ -27,7 +27,8 @@ MACS = (
 )
 PUBLISHED = "Published figures stand below, without rank: pictures and scores were made otherwise there."
 ANY_DETECTOR = "They are shown whatever detector is chosen."
-OTHERWISE = "†: as its source computes it, otherwise than we do; CF: colourfulness, ΔCF: its distance to the truth's."
+OTHERWISE = "†: as its source has it, not computed here"
+NOT_GIVEN = f"{MISSING} under a metric: no such score, or none that the source gives."
 ONLY_PUBLISHED = "Nothing was measured here; published figures have no rank."
 FEW_FOR_FID = f"FID of fewer than {LEAST_FOR_FID} pictures is biased: compare it within this table only."
 
@@ -87,7 +88,7 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
         interval: whether intervals are.
         costs: whether speed and size are.
     """
-    other = [OTHERWISE] if any(metric.id not in METRICS for metric in board.metrics) else []
+    other = _tell_published(board)
     if not measured(board):
         return [ONLY_PUBLISHED, *other]
     sorting = METRICS[board.sort]
@@ -120,6 +121,15 @@ def captions(board: Board, *, interval: bool = True, costs: bool = True) -> list
     if not board.sources:
         return lines
     return [*lines, PUBLISHED, *([ANY_DETECTOR] if board.detectors else []), *other]
+
+
+def _tell_published(board: Board) -> list[str]:
+    """Return what the columns are that only papers fill, and what their gaps say."""
+    theirs = [f"{metric.name}, {metric.definition}" for metric in board.metrics if metric.id not in METRICS]
+    gaps = any(
+        entry.scores.get(metric.id, Cell(None)).mean is None for entry in board.entries for metric in board.metrics
+    )
+    return [*([f"{OTHERWISE}: {'; '.join(theirs)}."] if theirs else []), *([NOT_GIVEN] if gaps else [])]
 
 
 def _some_lack_pictures(board: Board, sorting: Metric) -> bool:

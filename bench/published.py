@@ -54,8 +54,8 @@ AS_PUBLISHED: Mapping[str, Metric] = MappingProxyType(
                 "distance of colourfulness to the truth's, of means or the mean of distances",
                 direction="lower",
             ),
-            _metric("fooled_published", "fooled", "answers that took a coloured picture for the true one", unit="%"),
-            _metric("natural_published", "natural", "coloured pictures that users call natural", unit="%"),
+            _metric("fooled_published", "fooled†", "answers that took a coloured picture for the true one", unit="%"),
+            _metric("natural_published", "natural†", "coloured pictures that users call natural", unit="%"),
         )
     }
 )
