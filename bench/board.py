@@ -136,15 +136,13 @@ class Entry:
         """Return where published figures come from, how they were made and what confirms them; empty for others."""
         if self.reported is None:
             return ""
-        by = self.reported.verified_by
-        told = f"verified by {by}" if by else "not verified: from memory, no document at hand confirms it"
-        return f"{self.reported.source} ({self.reported.protocol}; {told})"
+        return f"{self.reported.source} ({self.reported.protocol}; {self.reported.doubt})"
 
     @property
     def notes(self) -> list[str]:
         """Return what a reader must know beside the numbers."""
         if self.reported is not None:
-            return ["published", "verified" if self.reported.verified_by else "unverified"]
+            return ["published", self.reported.verification]
         marks = {"partial": self.partial, "untrained": self.untrained, f"{self.failed} failed": self.failed > 0}
         return [*self.conditions, *(text for text, holds in marks.items() if holds)]
 

@@ -296,6 +296,6 @@ def _line(board: Board, entry: Entry, metrics: Sequence[str]) -> dict[str, Any]:
     line |= {name: getattr(entry.cost, name) for name in COST_COLUMNS}
     conditions = (entry.hints or None, entry.errors.words if entry.errors else None)
     line |= dict(zip(CONDITION_COLUMNS, conditions, strict=True))
-    verified = None if entry.reported is None else entry.reported.verified_by is not None
+    verified = None if entry.reported is None else entry.reported.verification == "verified"
     line |= dict(zip(PUBLISHED_COLUMNS, (entry.source or None, verified), strict=True))
     return line | dict(zip(TRACK_COLUMNS, (entry.track,), strict=True))

@@ -1,8 +1,8 @@
 """Figures that papers give of methods: facts with their source, never mixed with what is measured. Knows no torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 
 class Reported(BaseModel):
@@ -16,6 +16,7 @@ class Reported(BaseModel):
         variant: what is special about the method there; empty where it is the method itself.
         hints: whose true colours the method was given, for each picture.
         verified_by: what else than memory confirms the figures; None where nothing does.
+        verified_scores: the metrics whose figures that confirms; all of them where empty.
         scores: by the id of a metric, one of ours or of `bench.published.AS_PUBLISHED`.
     """
 
@@ -28,7 +29,30 @@ class Reported(BaseModel):
     variant: str = ""
     hints: int = Field(default=0, ge=0)
     verified_by: str | None = Field(default=None, min_length=1)
+    verified_scores: tuple[str, ...] = ()
     scores: dict[str, FiniteFloat] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_verified(self) -> Self:
+        if self.verified_scores and not (self.verified_by and {*self.verified_scores} < {*self.scores}):
+            raise ValueError("`verified_scores` are some of the `scores`, which `verified_by` confirms")
+        return self
+
+    @property
+    def verification(self) -> Literal["verified", "partly verified", "unverified"]:
+        """Whether anything but memory confirms the figures."""
+        if self.verified_by is None:
+            return "unverified"
+        return "partly verified" if self.verified_scores else "verified"
+
+    @property
+    def doubt(self) -> str:
+        """Return in words what confirms which of the figures."""
+        memory = "not verified: from memory, no document at hand confirms"
+        if self.verified_by is None:
+            return f"{memory} it"
+        which = f"{' and '.join(self.verified_scores)} " if self.verified_scores else ""
+        return f"{which}verified by {self.verified_by}{f'; the others {memory} them' if which else ''}"
 
 
 class Evaluation(BaseModel):

@@ -11,12 +11,14 @@ import html5lib
 import pandas as pd
 import pytest
 
+from bench.board_text import captions
 from bench.catalog import methods
 from bench.errors import MissingError, UsageError
 from bench.leaderboard import read_boards, render
 from bench.published import AS_PUBLISHED, figures, outside
 from bench.ranking import to_frame
 from bench.record import RunRecord
+from bench.reported import Reported
 from bench.scoring.metrics import METRICS
 from bench.shown import Shown
 
@@ -64,6 +66,8 @@ def test_su_and_zhang_have_all_their_rows(shared: Path) -> None:
     assert len(found) == len(cells) == 27
     assert not any(r.verified_by for r in found)
     zhang = {method: r.scores for method, r in figures() if r.source.startswith("Zhang") and r.verified_by}
+    partly = {method for method, r in figures() if r.verified_scores == ("classification_top1",)}
+    assert partly == {"ground-truth", "gray", "larsson-eccv16"}
     assert {method: scores["classification_top1"] for method, scores in zhang.items()} == {
         "ground-truth": 68.3,
         "gray": 52.7,
@@ -73,7 +77,9 @@ def test_su_and_zhang_have_all_their_rows(shared: Path) -> None:
 
 
 def test_every_row_of_zhang_is_of_a_method_but_the_truth() -> None:
-    rows = {method for method, r in figures() if r.source == "Zhang et al. 2016, table 1"}
+    lines = [method for method, r in figures() if r.source == "Zhang et al. 2016, table 1"]
+    rows = {*lines}
+    assert len(lines) == len(rows), "one line for each row of the paper"
     zhang = {"zhang-eccv16", "zhang-eccv16-class", "zhang-eccv16-l2", "zhang-eccv16-l2-ft"}
     assert rows == {"ground-truth", "gray", "random", "dahl-2016", "larsson-eccv16"} | zhang
     assert rows - set(methods()) == {"ground-truth"}
@@ -112,6 +118,42 @@ def test_a_choice_of_detectors_is_said_to_leave_published_lines(out: Path) -> No
     sentence = "They are shown whatever detector is chosen."
     assert sentence in render([out], "md", published=True, shown=Shown(detectors=("none",)))
     assert sentence not in render([out], "md", published=True)
+
+
+def test_a_row_that_is_confirmed_in_part_is_one_line_that_says_so(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": {"psnr": 11.0, "ssim": 0.1}})
+    given: dict[str, object] = {"published": True, "shown": Shown(datasets=("imagenet-ctest10k-v1",))}
+    text = render([tmp_path], "md", **given)  # type: ignore[arg-type]  # options as a mapping
+    (line,) = [line for line in text.splitlines() if line.startswith("| gray |")]
+    assert [float(cell) for cell in re.findall(r" ([0-9.]+) \|", line)] == [89.1, 58.0, 52.7]
+    assert "| published, partly verified " in line
+    assert (
+        "classification_top1 verified by another project's document that quotes the table; the others not verified"
+        in text
+    )
+    rows = csv.DictReader(io.StringIO(render([tmp_path], "csv", **given)))  # type: ignore[arg-type]
+    assert {row["verified"] for row in rows if row["method"] == "gray"} == {"false"}
+    shaky = {"source": "a", "dataset": "b", "protocol": "c", "scores": {"psnr": 1.0, "ssim": 0.5}}
+    for wrong in ({"verified_scores": ("psnr",)}, {"verified_by": "d", "verified_scores": ("fid",)}):
+        with pytest.raises(ValueError, match="which `verified_by` confirms"):
+            Reported.model_validate({**shaky, **wrong})
+
+
+def test_captions_explain_daggers_and_dashes(tmp_path: Path, finish_run: Finish) -> None:
+    finish_run(tmp_path, {"a": {"psnr": 11.0, "ssim": 0.1}})
+    (board,) = read_boards([tmp_path], published=True, shown=Shown(datasets=("iizuka-user-study",)))
+    told = " ".join(captions(board))
+    assert "natural†, coloured pictures that users call natural." in told
+    assert "—" not in told
+    boards = read_boards([tmp_path], published=True, levels=["image"])
+    (zhang,) = [board for board in boards if board.dataset == "imagenet-ctest10k-v1"]
+    told = " ".join(captions(zhang))
+    assert all(
+        f"{metric.name}, {metric.definition}" in told for metric in AS_PUBLISHED.values() if metric in zhang.metrics
+    )
+    assert "fooled†, answers that took a coloured picture for the true one" in told
+    assert "— under a metric: no such score, or none that the source gives." in told
+    assert not any("—" in line for board in read_boards([tmp_path]) for line in captions(board))
 
 
 def test_variants_follow_each_other_as_people_count(tmp_path: Path, finish_run: Finish) -> None:
