@@ -1,6 +1,7 @@
 """Every method that learns, and every ablation that is a setting of one, is trained and then colours."""
 
 import csv
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,13 +33,23 @@ ABLATIONS: list[tuple[str, dict[str, Any]]] = [
     ("zhang-eccv16", {"neighbours": 10}),
 ]
 FALLING = {
+    # The adversarial part need not fall: the discriminator learns against it.
     "colorgan": "absolute",
     "tiny-cnn": "loss",
+    # Weights by rarity make the loss of a batch hang on its rarest colours; the plain part knows no weights.
     "tiny-cnn-rebalanced": "cross_entropy",
     "tiny-unet": "loss",
     "tiny-unet-rebalanced": "cross_entropy",
 }
 """Parts of losses that fall in 200 steps on real photos, by the method."""
+LEFT = {
+    # A regression begins near grey, and without ImageNet's weights gains a few hundredths on it.
+    "dahl-2016": 0.97,
+    "zhang-eccv16-l2-ft": 0.99,
+    # Histograms begin near the even one, far above what the commonest colours alone give.
+    "larsson-eccv16": 0.9,
+}
+"""At most what is left of the loss of fixed photos after 200 steps, by the method; each is judged by its whole loss."""
 CASES = [*((method, {}) for method in LEARNERS), *ABLATIONS]
 
 
@@ -114,24 +125,24 @@ def test_200_steps_of_a_regression_are_worth_more_than_grey(shared: Path, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["dahl-2016", "larsson-eccv16", "zhang-eccv16-l2-ft"])
+@pytest.mark.parametrize("method", LEFT)
 def test_200_steps_lower_the_loss_of_the_same_photos(method: str, shared: Path, tmp_path: Path) -> None:
     demo = load_recipe("demo")
     stages = {each: demo.stage(each).model_copy(update={"steps": 200}) for each in catalog.training_stages(method)}
     recipe = demo.model_copy(update={"stages": stages, "batch_size": 8, "train_size": 48})
     recipe = recipe.model_copy(update={"model": {**recipe.model, "input_size": 48}})
     folder = train(method, TrainingOptions(tmp_path, photos(shared), recipe, loggers=("none",)))
-    data = build_data(photos(shared), train_size=48, batch_size=128)
+    data = build_data(photos(shared), train_size=48, batch_size=64)
     data.setup("fit")
-    batch = next(iter(data.train_dataloader()))
+    batches = list(islice(data.train_dataloader(), 4))
     torch.manual_seed(0)
-    built = build_method(recipe.tree(method))
+    built = build_method(recipe.tree(method)).eval()
     losses = []
     for _ in range(2):
-        with torch.no_grad():
-            losses.append(float(built.loss(batch)["loss"]))
+        with torch.inference_mode():
+            losses.append(fmean(float(built.loss(batch)["loss"]) for batch in batches))
         load_networks(built.networks(), folder)
-    assert losses[1] < losses[0]
+    assert losses[1] < LEFT[method] * losses[0]
 
 
 @pytest.mark.slow
