@@ -144,8 +144,8 @@ def test_a_stopped_command_says_how_to_go_on_where_there_is_something_to_go_on_f
     monkeypatch.setattr("bench.interrupt._kept_in", ContextVar[Path | None]("kept_in", default=None))
     monkeypatch.setattr("bench.runner.run", stop)
     monkeypatch.setattr("bench.colorize.colorize_files", stop)
-    arguments = {"run": ["samples-v1"], "colorize": [tmp_path, "--model", "gray"]}[command]
-    status, _, err = colorbench(command, *arguments, "--out", tmp_path)
+    arguments: dict[str, list[object]] = {"run": ["samples-v1"], "colorize": [tmp_path, "--model", "gray"]}
+    status, _, err = colorbench(command, *arguments[command], "--out", tmp_path)
     assert (status, "stopped by SIGTERM" in err) == (143, True)
     assert (f"what is finished is kept. Go on with: colorbench {command}" in err) == kept
 
