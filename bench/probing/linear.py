@@ -122,10 +122,10 @@ def fit(values: Tensor, labels: Tensor, classes: int, penalty: float, steps: int
     def objective() -> Tensor:
         optimizer.zero_grad()
         loss = functional.cross_entropy(values @ weight + bias, labels) + penalty / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss
 
-    optimizer.step(objective)  # type: ignore[no-untyped-call]
+    optimizer.step(objective)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return Classifier(weight.detach(), bias.detach())
 
 

@@ -49,7 +49,7 @@ def fine_tune(model: Model, photos: Photos, settings: Settings, seed: int, advan
         if not math.isfinite(value):
             raise CommandError(f"the loss of step {step} is {value}: lower learning_rate in the recipe of the probe")
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
