@@ -27,7 +27,10 @@ def probe(
     data_root: DataRoot = None,
     task: Annotated[Task, typer.Option(help="What the features are tested by.")] = Task.linear,
     input_: Annotated[
-        Input, typer.Option("--input", help="Light alone, or a* and b* beside it whose weights begin at zero.")
+        Input,
+        typer.Option(
+            "--input", help="Light alone, or, where networks are fine-tuned, a* and b* beside it by weights from zero."
+        ),
     ] = Input.gray,
     layers: Annotated[
         str | None, typer.Option(help="Names with commas between them; all, or the deepest for fine-tuning.")
@@ -44,8 +47,9 @@ def probe(
     """Test what networks have learnt beside colour, from their weights and from random ones; goes on where it was."""
     from bench.catalog import training_stages
     from bench.plan import Places, training_tree
-    from bench.probing.settings import load_probe_recipe
+    from bench.probing.settings import check_input, load_probe_recipe
 
+    check_input(task, input_)
     for method in methods:
         training_stages(method)
     chosen = load_probe_recipe(recipe)

@@ -27,6 +27,19 @@ class Input(StrEnum):
     color = "color"
 
 
+def check_input(task: Task, variant: Input) -> None:
+    """Refuse colour where it could not be seen.
+
+    Raises:
+        UsageError: The network is frozen, and with it the weights of a* and b*, which begin at zero.
+    """
+    if task is Task.linear and variant is Input.color:
+        raise UsageError(
+            "--input color adds weights for a* and b* that begin at zero, and --task linear learns none of a network: "
+            "all numbers would be those of gray. Give --input gray, or --task classification, detection or segmentation"
+        )
+
+
 class Settings(BaseModel):
     """Say how one test is done.
 

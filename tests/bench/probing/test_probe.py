@@ -117,10 +117,10 @@ def test_finished_cells_are_found_again_and_others_computed(
 
 @pytest.mark.slow
 def test_json_is_all_that_is_printed(call: Command) -> None:
-    status, printed, _ = call("--layers", "conv1", "--input", "color", "--limit", 16, "--json")
+    status, printed, _ = call("--layers", "conv1", "--limit", 16, "--json")
     lines = json.loads(printed)
     assert status == 0
-    assert [(line["input"], line["partial"], line["learnt"]) for line in lines] == [("color", True, 16)] * 2
+    assert [(line["input"], line["partial"], line["learnt"]) for line in lines] == [("gray", True, 16)] * 2
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_json_is_all_that_is_printed(call: Command) -> None:
     [
         (("--layers", "conv99"), 2, "no layer 'conv99'"),
         (("--task", "detection"), 2, "VOC-style folder"),
+        (("--input", "color"), 2, "Give --input gray, or --task classification"),
         (("--recipe", "papers"), 2, "did you mean paper"),
         (("--limit", 4), 2, "two classes with 5 photos"),
         (("--weights", "nowhere"), 3, "nowhere"),
