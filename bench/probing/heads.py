@@ -129,7 +129,12 @@ class _SingleMap(nn.Module):
 
 
 class DetectionModel(nn.Module):
-    """Find objects by torchvision's Faster R-CNN on a single map."""
+    """Find objects by torchvision's Faster R-CNN on a single map.
+
+    Convention:
+        Answers of every score count, 100 a photo at most: average precision looks at all that is found, and torchvision's
+        threshold of 0.05 would leave a detector that has learnt little without any.
+    """
 
     metric = "map"
 
@@ -147,6 +152,7 @@ class DetectionModel(nn.Module):
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
             box_batch_size_per_image=BOXES_LEARNT,
             rpn_post_nms_top_n_test=BOXES_TESTED,
+            box_score_thresh=0.0,
         )
 
     def loss(self, lab: Tensor, targets: Sequence[Target]) -> Tensor:

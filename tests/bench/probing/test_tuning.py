@@ -92,6 +92,17 @@ def test_fine_tuning_learns_real_photos(task: Task, steps: int, rate: float, voc
 
 
 @pytest.mark.slow
+def test_detector_that_has_learnt_nothing_answers_nevertheless() -> None:
+    detector = model(Task.detection, STEPS)
+    assert isinstance(detector, DetectionModel)
+    detector.eval()
+    with torch.no_grad():
+        (found,) = detector.detector([torch.rand(3, STEPS.size, STEPS.size)])
+    assert len(found["scores"]) > 0
+    assert float(found["scores"].min()) < 0.05
+
+
+@pytest.mark.slow
 def test_supervised_features_are_those_of_torchvision(tmp_path: Path) -> None:
     from torchvision.models import alexnet
 
