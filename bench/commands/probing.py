@@ -28,9 +28,7 @@ def probe(
     task: Annotated[Task, typer.Option(help="What the features are tested by.")] = Task.linear,
     input_: Annotated[
         Input,
-        typer.Option(
-            "--input", help="Light alone, or, where networks are fine-tuned, a* and b* beside it by weights from zero."
-        ),
+        typer.Option("--input", help="Light alone; or, for fine-tuning, a* and b* beside it by weights from zero."),
     ] = Input.gray,
     layers: Annotated[
         str | None, typer.Option(help="Names with commas between them; all, or the deepest for fine-tuning.")

@@ -132,8 +132,8 @@ class DetectionModel(nn.Module):
     """Find objects by torchvision's Faster R-CNN on a single map.
 
     Convention:
-        Answers of every score count, 100 a photo at most: average precision looks at all that is found, and torchvision's
-        threshold of 0.05 would leave a detector that has learnt little without any.
+        Answers of every score count, 100 a photo at most: average precision looks at all that is found, and
+        torchvision's threshold of 0.05 would leave a detector that has learnt little without any.
     """
 
     metric = "map"
