@@ -63,8 +63,8 @@ def load_data(tree: Tree, task: Task, size: int, limit: int | None) -> Data:
     learnt, tested = parts(module, limit)
     labelled = label_photos(learnt, tested)
     return Data(
-        Photos(learnt, labelled.learnt, size, as_class),
-        Photos(tested, labelled.tested, size, as_class),
+        Photos(learnt, labelled.learnt, size, as_class, folder_of(tree)),
+        Photos(tested, labelled.tested, size, as_class, folder_of(tree)),
         {"learnt": learnt.digest(), "tested": tested.digest()},
         labelled.classes,
         labelled.left_out,
@@ -72,12 +72,18 @@ def load_data(tree: Tree, task: Task, size: int, limit: int | None) -> Data:
     )
 
 
+def folder_of(tree: Tree) -> str:
+    """Return where a dataset is, its class where it names no folder."""
+    return str(tree.get("init_args", {}).get("root") or tree["class_path"])
+
+
 def _voc_data(tree: Tree, task: Task, size: int, limit: int | None) -> Data:
     module = _voc_module(tree, "Segmentation" if task is Task.segmentation else "Main")
     learnt, tested = parts(module, limit)
+    folder = folder_of(tree)
     return Data(
-        Photos(learnt, learnt.photos, size, _target(task, module.list_source(module.train_split))),
-        Photos(tested, tested.photos, size, _target(task, module.list_source(module.split))),
+        Photos(learnt, learnt.photos, size, _target(task, module.list_source(module.train_split)), folder),
+        Photos(tested, tested.photos, size, _target(task, module.list_source(module.split)), folder),
         {"learnt": learnt.digest(), "tested": tested.digest()},
         CLASSES,
         0,

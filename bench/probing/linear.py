@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.errors import UsageError
 from bench.probing.backbone import Backbone
+from bench.probing.layers import Layout
 from bench.probing.photos import Batch
 from bench.progress import Advance
 from datamodules.sources.subset import rank_key
@@ -19,13 +21,16 @@ NUMBERS = 9600
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Half of it times the squared weights is added to the mean cross-entropy; photos held out of training choose."""
 
+MOST_BYTES = 16_000_000_000
+"""Memory that the features of a network may take: those of PASCAL VOC 2007 take a third of it."""
+
 HELD_OUT = 5
 """Every fifth photo, by the sha256 of its key, chooses the penalty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Hold what one layer answers to photos: keys, (n, d) float64, and (n,) int64 classes."""
+    """Hold what one layer answers to photos: keys, (n, d), and (n,) int64 classes."""
 
     keys: tuple[str, ...]
     values: Tensor
@@ -66,8 +71,31 @@ def pool(feature: Tensor) -> Tensor:
     Source:
         feature_learning_tests/linear in the repository of Zhang et al. 2016.
     """
-    side = max(1, min(math.isqrt(NUMBERS // feature.shape[1]), *feature.shape[-2:]))
+    side = pooled_side(feature.shape[1], *feature.shape[-2:])
     return functional.adaptive_avg_pool2d(feature, side).flatten(1)
+
+
+def pooled_side(channels: int, height: int, width: int) -> int:
+    """Return the side of the squares that maps of a size become."""
+    return max(1, min(math.isqrt(NUMBERS // channels), height, width))
+
+
+def check_memory(layout: Layout, names: Sequence[str], photos: int) -> None:
+    """Refuse to keep what layers answer to more photos than memory is meant for.
+
+    All layers are kept in float32; the classifier of one at a time works on three copies in float64.
+
+    Raises:
+        UsageError: That takes more than `MOST_BYTES`.
+    """
+    shapes = [layout.shapes[name] for name in names]
+    numbers = [channels * pooled_side(channels, height, width) ** 2 for channels, height, width in shapes]
+    each = 4 * sum(numbers) + 3 * 8 * max(numbers)
+    if photos * each > MOST_BYTES:
+        raise UsageError(
+            f"what {len(names)} layers answer to {photos} photos takes {photos * each / 1e9:.1f} GB of memory, more "
+            f"than {MOST_BYTES / 1e9:.1f}: give --limit {MOST_BYTES // each // 2} or less, or fewer --layers"
+        )
 
 
 @torch.no_grad()
@@ -83,9 +111,8 @@ def collect(backbone: Backbone, batches: Iterator[Batch], advance: Advance) -> d
         for name, feature in backbone(batch.lab.to(device)).items():
             values[name].append(pool(feature).cpu())
         advance(len(batch.keys))
-    return {
-        name: Features(tuple(keys), torch.cat(found).double(), torch.stack(labels)) for name, found in values.items()
-    }
+    classes = torch.stack(labels)
+    return {name: Features(tuple(keys), torch.cat(values.pop(name)), classes) for name in backbone.names}
 
 
 def standardize(learnt: Tensor, tested: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,7 +169,7 @@ def in_span(learnt: Tensor, tested: Tensor) -> tuple[Tensor, Tensor]:
 
 def assess(learnt: Features, tested: Features, classes: int, steps: int) -> Outcome:
     """Fit a classifier to one layer and try it on the test photos."""
-    values, others = in_span(*standardize(learnt.values, tested.values))
+    values, others = in_span(*standardize(learnt.values.double(), tested.values.double()))
     penalty = choose_penalty(Features(learnt.keys, values, learnt.labels), classes, steps)
     classifier = fit(values, learnt.labels, classes, penalty, steps)
     right = classifier(others).argmax(1) == tested.labels

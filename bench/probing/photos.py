@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.errors import UsageError
+from bench.errors import CommandError, UsageError
 from bench.probing.targets import Target
 from datamodules.color import rgb8_to_lab
 from datamodules.images import ImageError
@@ -57,6 +57,7 @@ class Photos(Dataset[Picture | str]):
         photos: those that are read.
         size: side in pixels.
         target: gives what is wanted of a photo of (height, width).
+        folder: of the dataset, for messages.
         failed: reasons why photos could not be read, by key, as far as batches were made in this process.
     """
 
@@ -64,6 +65,7 @@ class Photos(Dataset[Picture | str]):
     photos: Sequence[Photo]
     size: int
     target: Callable[[Photo, tuple[int, int]], Target]
+    folder: str
     failed: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -80,7 +82,11 @@ class Photos(Dataset[Picture | str]):
         return Picture(photo.key, rgb8_to_lab(rgb[None])[0], target)
 
     def batches(self, size: int, order: Sequence[int] | None = None, workers: int = 0) -> Iterator[Batch]:
-        """Give the photos in batches, in the order given or their own; those that cannot be read are left out."""
+        """Give the photos in batches, in the order given or their own; those that cannot be read are left out.
+
+        Raises:
+            CommandError: No photo of all can be read.
+        """
         places = range(len(self)) if order is None else order
         loader: DataLoader[Picture | str] = DataLoader(
             self, size, sampler=list(places), collate_fn=list, num_workers=workers
@@ -91,6 +97,12 @@ class Photos(Dataset[Picture | str]):
             if pictures:
                 keys, targets = tuple(each.key for each in pictures), tuple(each.target for each in pictures)
                 yield Batch(keys, torch.stack([each.lab for each in pictures]), targets)
+        if len(self.failed) == len(self):
+            key, reason = next(iter(self.failed.items()))
+            raise CommandError(
+                f"none of {len(self)} photos of {self.folder} can be read; {key}: {reason}. Look at these files, "
+                "or give another --data or --data-root"
+            )
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.uint8]:

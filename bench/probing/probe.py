@@ -11,7 +11,7 @@ from bench.device import device_name, device_of
 from bench.probing.backbone import Backbone, learn_statistics
 from bench.probing.cells import Cell, Identity, LayerScore, finished, write_cell
 from bench.probing.data import Data, load_data
-from bench.probing.linear import Outcome, assess, collect, mean_recall
+from bench.probing.linear import Outcome, assess, check_memory, collect, mean_recall
 from bench.probing.request import Network, Request, check_one_layer, plan
 from bench.probing.settings import Task
 from bench.probing.tables import write_tables
@@ -120,6 +120,7 @@ def _linear(backbone: Backbone, request: Request, data: Data, title: str) -> Sco
     """Fit a linear classifier to each layer of a frozen network."""
     size = request.settings.batch_size
     backbone.requires_grad_(False)
+    check_memory(backbone.layout, backbone.names, len(data.learnt) + len(data.tested))
     with progress(f"{title}: photos", len(data.learnt) + len(data.tested)) as advance:
         learnt = collect(backbone, data.learnt.batches(size, workers=data.workers), advance)
         tested = collect(backbone, data.tested.batches(size, workers=data.workers), advance)

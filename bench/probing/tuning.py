@@ -64,7 +64,6 @@ def _drawn(photos: Photos, settings: Settings, seed: int, workers: int) -> Itera
     left = settings.steps
     while left > 0:
         order = torch.randperm(len(photos), generator=draw).tolist()[: left * settings.batch_size]
-        served = left
         for batch in photos.batches(settings.batch_size, order, workers):
             coins = torch.rand(len(batch.keys), generator=draw).tolist()
             pictures = [
@@ -73,5 +72,3 @@ def _drawn(photos: Photos, settings: Settings, seed: int, workers: int) -> Itera
             ]
             yield torch.stack([lab for lab, _ in pictures]), tuple(target for _, target in pictures)
             left -= 1
-        if left == served:
-            raise CommandError("none of the training photos can be read")

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,18 @@ from PIL import Image
 
 from bench import catalog
 from bench.build import build_method
+from bench.errors import CommandError, UsageError
 from bench.manifest import save_weights
 from bench.probing import probe as probing
 from bench.probing.cells import FOLDER, read_cell
-from bench.probing.photos import label_photos, parts
+from bench.probing.layers import Layout
+from bench.probing.linear import check_memory
+from bench.probing.photos import Photos, label_photos, parts
+from bench.probing.targets import as_class
 from datamodules.coco import CocoDataModule
 from datamodules.folder import FolderDataModule
 from datamodules.images import read_image
+from datamodules.sources.folder import FolderSource
 
 Command = Callable[..., tuple[int, str, str]]
 COUNT = 12
@@ -155,6 +161,26 @@ def test_broken_photos_are_named_and_left_out(call: Command, photos: Path, tmp_p
     assert "1 picture failed" in told
     cell = read_cell(next((tmp_path / FOLDER).glob("*trained*")))
     assert list(cell.failed) == ["light/broken"]
+
+
+def test_photos_that_are_all_broken_end_a_probe_and_name_their_folder(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    source = FolderSource(tmp_path)
+    photos = Photos(source, source.photos, 32, as_class, "some/folder")
+    with pytest.raises(CommandError, match=r"none of 2 photos of some/folder can be read; a: the file is no picture"):
+        list(photos.batches(1))
+
+
+def test_features_that_memory_cannot_hold_are_refused_with_a_limit_that_fits() -> None:
+    layout = Layout("network", "first", {"conv1": "a", "conv2": "b"}, {"conv1": (96, 50, 50), "conv2": (256, 3, 3)})
+    names = ("conv1", "conv2")
+    with pytest.raises(UsageError, match=r"2 layers answer to 1281167 photos takes \d+\.\d GB") as refused:
+        check_memory(layout, names, 1_281_167)
+    most = int(re.findall(r"--limit (\d+)", str(refused.value))[0])
+    check_memory(layout, names, 2 * most)
+    with pytest.raises(UsageError):
+        check_memory(layout, names, 2 * most + 2)
 
 
 def test_photos_without_a_folder_have_the_class_of_their_largest_object(shared: Path) -> None:
