@@ -1,7 +1,9 @@
 """The table of a probe: one line a network and layer in CSV and JSON, layers beside each other in Markdown."""
 
 import json
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from bench.files import atomic_write
 from bench.probing.cells import Cell, read_cells
+from bench.statistics import bootstrap_interval
 from bench.tables import Cell as TableCell
 from bench.tables import table_to_csv
 from bench.terminal import visible, widen
@@ -113,7 +116,36 @@ def _grid(cells: Sequence[Cell]) -> tuple[str, str, list[str], list[list[str]]]:
         f"{counts['learnt']} photos to learn from, {counts['tested']} tested, {counts['classes']} classes; recipe "
         f"{own.recipe}, {own.settings.size} px, {own.settings.steps} steps.{chance}{partial}"
     )
+    remark += by_luck(cells)
     return f"{TASKS[own.task]}; {own.dataset}, input {own.variant}", remark, ["method", "begun", "seed", *layers], rows
+
+
+def by_luck(cells: Sequence[Cell]) -> str:
+    """Return a sentence that names the rows of which no score is above what the commonest class could get; "" for none.
+
+    Convention:
+        Above is above the 95 % bootstrap interval over the photos of the share that answering the commonest class
+        tells right.
+    """
+    named = [
+        f"{cell.identity.method} {cell.identity.initialisation}, seed {cell.identity.seed}"
+        for cell in cells
+        if cell.scores and all(score.score <= _luck(cell.chance, score.n) for score in cell.scores)
+    ]
+    if not named:
+        return ""
+    most = _luck(cells[0].chance, cells[0].scores[0].n)
+    return f" No layer is above what the commonest class alone may get, {most:.1f} (95 %): {'; '.join(named)}."
+
+
+@lru_cache
+def _luck(chance: float | None, n: int) -> float:
+    """Return the upper end of the interval of a share in percent over so many photos; -inf where there is no share."""
+    if chance is None:
+        return -math.inf
+    right = round(n * chance / 100)
+    high = bootstrap_interval([100.0] * right + [0.0] * (n - right))[1]
+    return 100.0 if high is None else high
 
 
 def to_markdown(cells: Sequence[Cell]) -> str:
