@@ -91,6 +91,7 @@ def test_table_has_a_line_for_each_network_and_layer(call: Command, tmp_path: Pa
     assert {"torch", "python"} <= cell.versions.keys()
 
 
+@pytest.mark.slow
 def test_finished_cells_are_found_again_and_others_computed(
     call: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +184,7 @@ def test_features_that_memory_cannot_hold_are_refused_with_a_limit_that_fits() -
         check_memory(layout, names, 2 * most + 2)
 
 
+@pytest.mark.slow
 def test_photos_without_a_folder_have_the_class_of_their_largest_object(shared: Path) -> None:
     data = CocoDataModule(shared / "data" / "coco")
     learnt, tested = parts(data, None)
