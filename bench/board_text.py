@@ -223,4 +223,6 @@ def sheet_of(board: Board, *, interval: bool = True, costs: bool = True) -> Shee
     """Return a board as a table for people, with or without intervals, with or without speed and size."""
     shown = {"interval": interval, "costs": costs}
     lines = [SheetLine(cells_of(board, entry, **shown), entry.rank is None) for entry in board.entries]
-    return Sheet(board.title, headings(board, costs=costs), lines, captions(board, **shown), "column", footnotes(board))
+    several = len({entry.track for entry in board.entries}) > 1
+    best_of = "column among as many hints" if several else "column"
+    return Sheet(board.title, headings(board, costs=costs), lines, captions(board, **shown), best_of, footnotes(board))

@@ -49,17 +49,18 @@ def inpaint(
     failed = run_inpainting(loaded, InpaintOptions(out, places, max_steps, published))
     print_leaderboard(out, published=published)
     typer.echo(f"leaderboard: {out / 'leaderboard.html'}, pictures: {out / 'comparison.png'}")
-    end(failed, f"each is named in its run's images.csv, below {out / 'runs'}")
+    end(failed, f"each is named in its run's images.csv, below {out / 'inpainting'}")
 
 
 def _dry_run(suite: "InpaintSuite", places: "Places") -> None:
     """Print the folders of the runs, and what they need and lack."""
     from bench.inpainting.plan import chosen_photos, missing
+    from bench.inpainting.record import FOLDER
 
     dataset = chosen_photos(suite, places).name
     for choice in suite.methods:
         for holes in suite.holes:
-            typer.echo(f"runs/{dataset}/{choice.name}--{holes}--s{suite.seed}")
+            typer.echo(f"{FOLDER}/{dataset}/{choice.name}--{holes}--s{suite.seed}")
     lacking = missing(suite, places)
     for line in lacking:
         errors.print(f"missing: {line}", markup=False, soft_wrap=True)

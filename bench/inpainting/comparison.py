@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bench.files import path_below, writing
+from bench.inpainting.record import FOLDER
 from bench.inpainting.suite import InpaintSuite
 from datamodules.holed_photos import HoledSample, InpaintDataModule
+from datamodules.images import read_image
 
 FILE = "comparison.png"
 GAP = 4
@@ -39,7 +41,7 @@ def write_comparison(suite: InpaintSuite, data: InpaintDataModule, dataset: str,
         for place in range(min(suite.shown, len(photos))):
             sample = photos[0, place]
             if isinstance(sample, HoledSample):
-                columns = _line(sample, suite, holes, out / "runs" / dataset)
+                columns = _line(sample, suite, holes, out / FOLDER / dataset)
                 names = [name for name, _ in columns]
                 lines.append([picture for _, picture in columns])
     if lines:
@@ -66,8 +68,7 @@ def _kept(folder: Path, key: str, suffix: str, like: Picture, *, ink: bool = Fal
     path = path_below(folder, key, suffix)
     if not path.is_file():
         return np.full_like(like, 128)
-    with Image.open(path) as picture:
-        values: Picture = np.array(picture.convert("RGB"))
+    values = read_image(path)
     return 255 - values if ink else values
 
 

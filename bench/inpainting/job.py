@@ -12,10 +12,11 @@ from bench.errors import UsageError
 from bench.files import atomic_write
 from bench.inpainting.metrics import INPAINT_METRICS
 from bench.inpainting.photos import Photos
-from bench.inpainting.record import RECORD, InpaintDigests, InpaintRecord, score_of, summarise
+from bench.inpainting.record import FOLDER, RECORD, InpaintDigests, InpaintRecord, score_of, summarise
 from bench.inpainting.suite import InpaintChoice, InpaintSuite
 from bench.manifest import load_manifest, weights_digest
 from bench.provenance import git_state, package_versions, run_id
+from bench.record import Score
 from bench.rows import Row, read_rows
 from bench.scoring.features import read_features
 from bench.scoring.frechet import frechet_distance
@@ -47,7 +48,7 @@ class Job:
     @property
     def folder(self) -> Path:
         """Return where the run's files go."""
-        return self.out / "runs" / self.photos.name / f"{self.choice.name}--{self.holes}--s{self.suite.seed}"
+        return self.out / FOLDER / self.photos.name / f"{self.choice.name}--{self.holes}--s{self.suite.seed}"
 
     @cached_property
     def weights_digest(self) -> str | None:
@@ -157,7 +158,7 @@ class Job:
             **found,
         )
 
-    def score_set(self, keys: list[str]) -> Any:
+    def score_set(self, keys: list[str]) -> Score:
         """Return the FID of the pictures that were filled."""
         distance = frechet_distance(*read_features(self.folder, self.run_id, keys)) if keys else None
         return score_of([distance]).model_copy(update={"n": len(keys) if distance is not None else 0})

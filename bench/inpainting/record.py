@@ -13,6 +13,8 @@ from bench.rows import Row
 from bench.statistics import bootstrap_interval
 
 RECORD = "record.json"
+FOLDER = "inpainting"
+"""Where the runs stand in an output folder; those of colorization are in `runs`, and take other commands."""
 
 
 class InpaintDigests(BaseModel):
@@ -121,7 +123,7 @@ def read_inpaint_records(out: Path) -> list[tuple[Path, InpaintRecord]]:
         CommandError: One is broken; the message names it.
     """
     found = []
-    for path in sorted(out.glob(f"runs/*/*/{RECORD}")):
+    for path in sorted(out.glob(f"{FOLDER}/*/*/{RECORD}")):
         try:
             found.append((path.parent, InpaintRecord.model_validate_json(path.read_bytes())))
         except ValidationError as error:

@@ -54,14 +54,14 @@ class Backbone(nn.Module):
         network = method.networks()[self.layout.network]
         self._maps: dict[str, Tensor] = {}
         self._chroma: Tensor | None = None
-        for name in self.names:
-            network.get_submodule(self.layout.paths[name]).register_forward_hook(partial(self._keep, name))
         self.chroma: nn.Conv2d | None = None
         if variant is Input.color:
             first = network.get_submodule(self.layout.first)
             assert isinstance(first, nn.Conv2d)
             self.chroma = _beside(first)
             first.register_forward_hook(self._add_chroma)
+        for name in self.names:
+            network.get_submodule(self.layout.paths[name]).register_forward_hook(partial(self._keep, name))
 
     def train(self, mode: bool = True) -> "Backbone":
         """Leave everything as for answering: no statistics are learnt, and nothing is dropped."""

@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from bench.errors import UsageError
 from datamodules.types import Boxes, GrayBatch
 from lightning_modules.base import Colorizer
+from lightning_modules.networks.dahl import DahlNet
 from lightning_modules.networks.eccv16 import Eccv16Trunk
 from lightning_modules.networks.iizuka import IizukaNet
 from lightning_modules.networks.larsson import LarssonNet
@@ -26,6 +27,7 @@ DECLARED: Mapping[type[nn.Module], Mapping[str, str]] = {
     Eccv16Trunk: {**CONVOLUTIONS, "conv8": "model8.5"},
     SiggraphTrunk: {**CONVOLUTIONS, "conv8": "model8"},
     IizukaNet: {**LOW_LEVEL, "mid1": "middle.0", "mid2": "middle.1"},
+    DahlNet: {name: path for name, path in VGG_BLOCKS.items() if name != "conv5"},
     LarssonNet: {**VGG_BLOCKS, "fc6": "fc6", "fc7": "fc7"},
 }
 """Names of layers, and the parts that answer with their maps, which are tapped as these answer: behind the ReLU where

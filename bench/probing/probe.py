@@ -34,8 +34,9 @@ def probe(request: Request) -> list[Cell]:
         UsageError: Method, layer or dataset do not fit the test.
     """
     networks = list(plan(request))
-    for network in networks:  # what does not fit is said before anything is computed
-        _tapped(network, request)
+    for network in networks:
+        if network.initialisation != "trained":  # the same network: what does not fit is said before all else
+            _tapped(network, request)
     cells = []
     with data_errors():
         data = load_data(request.data, request.task, request.settings.size, request.limit)

@@ -34,6 +34,7 @@ def fine_tune(model: Model, photos: Photos, settings: Settings, seed: int, advan
     Raises:
         CommandError: The loss is no number any more.
     """
+    model.requires_grad_(True)
     optimizer = torch.optim.SGD(
         model.parameters(), settings.learning_rate, momentum=MOMENTUM, weight_decay=settings.weight_decay
     )

@@ -52,22 +52,27 @@ def _shown(declared: Declared) -> list[Run]:
 
 
 def draw_grid(lines: Sequence[tuple[str, Sequence[Path]]]) -> Image.Image:
-    """Return labels on the left and pictures beside them, each `TILE` pixels a side."""
-    width = MARGIN + TILE * max(len(paths) for _, paths in lines)
-    grid = Image.new("RGB", (width, TILE * len(lines)), "white")
+    """Return labels on the left and pictures beside them, each `TILE` pixels a side; small ones are doubled."""
+    tiles = [(label, [_tile(path) for path in paths]) for label, paths in lines]
+    side = max(tile.width for _, row in tiles for tile in row)
+    width = MARGIN + side * max(len(row) for _, row in tiles)
+    grid = Image.new("RGB", (width, side * len(tiles)), "white")
     draw = ImageDraw.Draw(grid)
     font = ImageFont.load_default(12)
-    for row, (label, paths) in enumerate(lines):
-        draw.text((6, TILE * row + TILE // 2), label, fill="black", font=font, anchor="lm")
-        for column, path in enumerate(paths):
-            grid.paste(_tile(path), (MARGIN + TILE * column, TILE * row))
+    for row, (label, pictures) in enumerate(tiles):
+        draw.text((6, side * row + side // 2), label, fill="black", font=font, anchor="lm")
+        for column, picture in enumerate(pictures):
+            grid.paste(picture, (MARGIN + side * column, side * row))
     return grid
 
 
 def _tile(path: Path) -> Image.Image:
     if not path.is_file():
         raise MissingError(f"{path} is not there: was its picture scored, and with its colours kept?")
-    return Image.fromarray(read_image(path)).resize((TILE, TILE), Image.Resampling.LANCZOS)
+    picture = Image.fromarray(read_image(path))
+    if max(picture.size) > TILE:
+        return picture.resize((TILE, TILE), Image.Resampling.LANCZOS)
+    return picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
 
 
 def credit_lines(declared: Declared, data_root: Path | None) -> list[Credit]:

@@ -90,12 +90,7 @@ class EdgeConnectInpainter(AdversarialTraining, Inpainter):
         self.perceptual_weight, self.style_weight = perceptual_weight, style_weight
         self.learning_rate = learning_rate
         self.phase: Phase = "edges" if uses_edges else "completion"
-        if perceptual_weight or style_weight:
-            from torchvision.models import vgg19
-
-            self.vgg: nn.Sequential | None = vgg19(weights=None).features.requires_grad_(False)
-        else:
-            self.vgg = None
+        self.vgg: nn.Sequential | None = None
 
     def networks(self) -> Mapping[str, nn.Module]:
         """Return the generators; without edges the second one alone."""
@@ -108,8 +103,20 @@ class EdgeConnectInpainter(AdversarialTraining, Inpainter):
         return {**edges, "completion": self.completion_discriminator}
 
     def pretrained(self) -> Mapping[str, nn.Module]:
-        """Return the network that the perceptual and the style loss look through, where they have a weight."""
+        """Return the network that the perceptual and the style loss look through, where they have a weight.
+
+        It is built when it is first asked for: who only fills does without.
+        """
+        if self.vgg is None and (self.perceptual_weight or self.style_weight):
+            from torchvision.models import vgg19
+
+            self.vgg = vgg19(weights=None).features.requires_grad_(False)
         return {} if self.vgg is None else {"vgg19": self.vgg}
+
+    def setup(self, stage: str) -> None:
+        """Have all that the losses need before a checkpoint is read."""
+        if stage == "fit":
+            self.pretrained()
 
     def fill(self, holed: HoledBatch) -> Filling:
         """Fill by the lines that are given away, else by those that are drawn."""

@@ -42,8 +42,9 @@ def to_rgb(gray: Tensor, hue: Tensor, chroma: Tensor) -> Tensor:
     Source:
         Larsson et al. 2016, section 3.1; `calc_rgb_from_hue_chroma` and `match_lightness` of their release.
     """
-    value = (gray[:, 0] + chroma / 2).clamp(0, 1)
-    depth = torch.minimum(chroma, value)
+    wanted = gray[:, 0] + chroma / 2
+    value = wanted.clamp(0, 1)
+    depth = value * (chroma / wanted.clamp(min=torch.finfo(wanted.dtype).tiny)).clamp(0, 1)
     places = [(offset + 6 * hue) % 6 for offset in (5, 3, 1)]
     rgb = torch.stack([value - depth * torch.minimum(each, 4 - each).clamp(0, 1) for each in places], dim=1)
     return (rgb - rgb.mean(dim=1, keepdim=True) + gray).clamp(0, 1)

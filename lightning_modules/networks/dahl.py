@@ -45,8 +45,6 @@ class DahlNet(nn.Module):
         self.color1 = _convolution(c64, 3)
         self.color0 = _convolution(3, 3)
         self.uv = _convolution(3, 2)
-        for layer in (self.color4, self.color3, self.color2, self.color1, self.color0, self.uv):
-            nn.init.trunc_normal_(layer[0].weight, std=0.01, a=-0.02, b=0.02)
 
     def forward(self, gray: Tensor) -> Tensor:
         """Return U and V, (B, 2, H, W) float32 in [0, 1], of (B, 1, H, W) sRGB grey in [0, 1]."""
@@ -63,7 +61,7 @@ class DahlNet(nn.Module):
         """Return the last layer of each of the four blocks, before its pooling."""
         mean, spread = (gray.new_tensor(each)[:, None, None] for each in (MEAN, SPREAD))
         signal = (gray.expand(-1, 3, -1, -1) - mean) / spread
-        ends = []
+        ends: list[Tensor] = []
         for names in LAYERS.names:
             if ends:
                 signal = functional.max_pool2d(signal, 2, ceil_mode=True)
@@ -76,4 +74,5 @@ class DahlNet(nn.Module):
 def _convolution(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Return a convolution whose bias is that of the batch norm behind it."""
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    nn.init.trunc_normal_(convolution.weight, std=0.01, a=-0.02, b=0.02)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs, eps=1e-3))

@@ -1,12 +1,10 @@
 """The network of Larsson, Maire and Shakhnarovich, Learning Representations for Automatic Colorization, ECCV 2016."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.networks.vgg import VGG16, convolutions
+from lightning_modules.networks.vgg import VGG16, convolutions, keep_variance
 from lightning_modules.networks.width import scaled
 
 BINS = 32
@@ -45,17 +43,14 @@ class LarssonNet(nn.Module):
         super().__init__()
         c512, c1024, c4096 = (scaled(channels, width) for channels in (512, 1024, 4096))
         self.trunk = convolutions(VGG16, inputs=1, width=width)
-        self.fc6 = nn.Conv2d(c512, c4096, 7, padding=3)
-        self.fc7 = nn.Conv2d(c4096, c4096, 1)
-        channels = [layer.out_channels for layer in (*self.trunk.values(), self.fc6, self.fc7)]
+        self.fc6 = keep_variance(nn.Conv2d(c512, c4096, 7, padding=3))
+        self.fc7 = keep_variance(nn.Conv2d(c4096, c4096, 1))
+        channels = [layer.out_channels for layer in self.modules() if isinstance(layer, nn.Conv2d)]
         self.norms = nn.ModuleList(nn.BatchNorm2d(each, affine=False) for each in channels if batch_norm)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(1 + sum(channels), c1024)
+        self.hidden = keep_variance(nn.Linear(1 + sum(channels), c1024))
         self.hue = nn.Linear(c1024, BINS)
         self.chroma = nn.Linear(c1024, BINS)
-        for layer in (*self.trunk.values(), self.fc6, self.fc7, self.hidden):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
 
     def forward(self, gray: Tensor) -> tuple[Tensor, Tensor]:
         """Return hue and chroma everywhere: the dense network of the release.
@@ -70,8 +65,8 @@ class LarssonNet(nn.Module):
             autocolorize.prototxt: layers are brought to a quarter of the size, by the mean where they are larger and
             bilinearly where they are smaller, and the distributions scaled up.
         """
-        size = [-(-side // DENSE_STRIDE) for side in gray.shape[-2:]]
-        columns = torch.cat([_brought_to(features, size) for _, features in self.features(gray)], dim=1)
+        height, width = (-(-side // DENSE_STRIDE) for side in gray.shape[-2:])
+        columns = torch.cat([_brought_to(features, (height, width)) for _, features in self.features(gray)], dim=1)
         hue, chroma = (logits.permute(0, 3, 1, 2) for logits in self.classify(columns.permute(0, 2, 3, 1)))
         return _shares(hue, gray), _shares(chroma, gray)
 
@@ -113,11 +108,11 @@ class LarssonNet(nn.Module):
         return functional.relu(self.norms[number](answer) if self.norms else answer)
 
 
-def _brought_to(features: Tensor, size: Sequence[int]) -> Tensor:
+def _brought_to(features: Tensor, size: tuple[int, int]) -> Tensor:
     """Return features at another size: means of blocks where it is smaller, bilinearly where it is larger."""
     if features.shape[-1] > size[1] or features.shape[-2] > size[0]:
-        return functional.adaptive_avg_pool2d(features, tuple(size))
-    return functional.interpolate(features, tuple(size), mode="bilinear", align_corners=False)
+        return functional.adaptive_avg_pool2d(features, size)
+    return functional.interpolate(features, size, mode="bilinear", align_corners=False)
 
 
 def _sampled(features: Tensor, places: Tensor) -> Tensor:

@@ -1,10 +1,13 @@
 """The convolutions of VGG, under torchvision's names, for methods that build on ImageNet weights."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import nn
 
 from lightning_modules.networks.width import scaled
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,14 @@ def convolutions(plan: Plan, *, inputs: int = 3, width: float = 1.0) -> nn.Modul
     for names, block in zip(plan.names, plan.blocks, strict=True):
         for name, channels in zip(names, block, strict=True):
             outputs = scaled(channels, width)
-            layers[name] = nn.Conv2d(inputs, outputs, 3, padding=1)
-            nn.init.kaiming_normal_(layers[name].weight, nonlinearity="relu")
-            nn.init.zeros_(layers[name].bias)
+            layers[name] = keep_variance(nn.Conv2d(inputs, outputs, 3, padding=1))
             inputs = outputs
     return layers
+
+
+def keep_variance(layer: Layer) -> Layer:
+    """Draw the weights of a layer before a ReLU as He et al. 2015 do, without offset, and return it."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

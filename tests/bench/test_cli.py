@@ -167,7 +167,21 @@ def light_of(picture: Image.Image) -> torch.Tensor:
     return rgb8_to_lab(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])[0, 0]
 
 
-@pytest.mark.parametrize("method", sorted(methods()))
+def test_a_method_that_needs_hints_colours_no_single_photos(colorbench: Colorbench, photo: Path) -> None:
+    status, _, err = colorbench("colorize", photo, "--model", "levin-2004")
+    assert status == 2
+    assert "levin-2004 spreads the colours of hints, which `colorize` has none of" in err
+    assert "{id: levin-2004, hints: 10}" in err
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if card.track == "reference" else [])
+        for name, card in sorted(methods().items())
+        if card.track != "hints"
+    ],
+)
 def test_every_method_colours_a_photo_at_its_own_size(
     colorbench: Colorbench, weights: Callable[[str], Path], photo: Path, tmp_path: Path, method: str
 ) -> None:

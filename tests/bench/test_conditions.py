@@ -81,6 +81,10 @@ def test_runs_are_ranked_among_those_that_saw_as_much(tmp_path: Path, finish_run
         ("r", "reference", 2),
     ]
     assert [part.track for part in board.parts] == ["automatic", "hints", "reference"]
+    automatic, hints, reference = format_boards([board], "md").split("## ")[1:]
+    assert "Bold: best of its column among as many hints; underlined: second best." in hints
+    assert "Bold: best of its column." in automatic
+    assert "Bold: best of its column; underlined: second best." in reference
 
 
 def test_every_format_shows_each_track_in_a_table_of_its_own(tmp_path: Path, finish_run: Finish) -> None:

@@ -1,12 +1,15 @@
 """Parts of methods that begin from torchvision's ImageNet weights, with files of the same form made here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from bench.catalog import data_tree, with_settings
 from bench.errors import MissingError, UsageError
@@ -106,3 +109,32 @@ def test_a_recipe_begins_from_random_weights_and_says_so(tmp_path: Path) -> None
     facts = load_manifest(train(ID, without)).training[ID]
     assert (facts["pretrained"], facts["begun_from"]) == (False, None)
     assert identity(ID, options(tmp_path, STAGE))["pretrained"] is None, "as of all trainings before"
+
+
+@pytest.fixture
+def whole_vgg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Tensor]:
+    """Leave a file with all convolutions of a VGG-16 where weights are looked for, and return what it holds."""
+    torch.manual_seed(3)
+    state = {f"features.{key}": tensor for key, tensor in make_layers(cfgs["D"]).state_dict().items()}
+    torch.save(state, tmp_path / FILES["vgg16"])
+    monkeypatch.setenv("COLORBENCH_WEIGHTS", str(tmp_path))
+    return state
+
+
+@pytest.mark.slow
+def test_a_method_is_trained_from_the_file_and_goes_on_without_it(
+    whole_vgg: Mapping[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(id="tiny", train_size=32, batch_size=2, stages={"dahl-2016": STAGE})
+    first = TrainingOptions(tmp_path / "first", SCENES, recipe, loggers=("none",))
+    folder = train("dahl-2016", first)
+    assert list(load_manifest(folder).training["dahl-2016"]["begun_from"]) == [FILES["vgg16"]]  # type: ignore[arg-type]
+    saved = load_file(folder / "network.safetensors")
+    trunk = {key.removeprefix("trunk."): tensor for key, tensor in saved.items() if key.startswith("trunk.")}
+    assert len(trunk) == 20
+    assert all(torch.equal(tensor, whole_vgg[f"features.{key}"]) for key, tensor in trunk.items())
+    monkeypatch.delenv("COLORBENCH_WEIGHTS")
+    monkeypatch.setenv("COLORBENCH_OFFLINE", "1")
+    again = train("dahl-2016", replace(first, out=tmp_path / "second", init=first.out))
+    assert load_manifest(again).training["dahl-2016"]["begun_from"] is None
+    assert torch.equal(load_file(again / "network.safetensors")["trunk.0.weight"], trunk["0.weight"])

@@ -485,6 +485,19 @@ def test_grids_are_labels_and_tiles(tmp_path: Path) -> None:
         draw_grid([("truth", [tmp_path / "blue.png"])])
 
 
+def test_small_pictures_are_doubled_without_smoothing(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    picture = Image.new("RGB", (64, 64), "red")
+    picture.putpixel((3, 0), (0, 0, 255))
+    picture.save(path)
+    grid = draw_grid([("truth", [path])])
+    assert grid.size == (MARGIN + 128, 128)
+    shown = grid.crop((MARGIN, 0, MARGIN + 128, 128))
+    blue = {(x, y) for x in range(128) for y in range(128) if shown.getpixel((x, y)) == (0, 0, 255)}
+    assert blue == {(6, 0), (7, 0), (6, 1), (7, 1)}
+    assert {color for _, color in shown.getcolors() or ()} == {(255, 0, 0), (0, 0, 255)}
+
+
 @pytest.fixture
 def coco(tmp_path: Path, study: Path) -> Declared:
     """Return a study on a COCO folder whose first picture is free and whose second one is not."""

@@ -161,10 +161,11 @@ def test_a_stopped_run_finishes_with_the_same_files(
     assert contents(tmp_path) == contents(finished)
 
 
-@pytest.mark.parametrize("most", [1, 3, 50])
-def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_path: Path) -> None:
-    drawn = {"id": "annotations", "name": "drawn", "max_boxes": most, "choice": "random"}
-    detectors = [{"id": "annotations", "max_boxes": most}, drawn, "whole-image", "none"]
+def test_methods_see_the_boxes_of_their_detector(weights: Path, tmp_path: Path) -> None:
+    limits = (1, 3, 50)
+    first = [{"id": "annotations", "name": f"first-{most}", "max_boxes": most} for most in limits]
+    drawn = [{**one, "name": f"drawn-{one['max_boxes']}", "choice": "random"} for one in first]
+    detectors = [*first, *drawn, "whole-image", "none"]
     given = suite(weights, detectors=detectors, datasets=[{"id": "synthetic", "count": 2, "size": 128}])
     assert run(given, options(tmp_path)) == 0
     seen = {}
@@ -172,17 +173,17 @@ def test_methods_see_the_boxes_of_their_detector(most: int, weights: Path, tmp_p
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         seen[path.parent.name] = [row["n_boxes"] for row in rows]
         assert all(row["n_instances"] > 3 for row in rows)
-    annotated = seen.pop("instcolor-fusion--annotations--s0")
-    assert seen.pop("instcolor-fusion--drawn--s0") == annotated
     tables = contents(tmp_path)
-    first, other = (
-        tables[f"runs/synthetic/instcolor-fusion--{name}--s0/images.csv"] for name in ("annotations", "drawn")
-    )
-    assert (first == other) == (most == 50), "of all boxes the same are drawn, of some others than the first"
-    assert "choice: random" in (tmp_path / "runs/synthetic/instcolor-fusion--drawn--s0/config.yaml").read_text()
-    kept = read_boxes(tmp_path / "boxes/synthetic--drawn.json")
-    assert min(len(photo.annotations) for photo in kept.photos.values()) > 3
-    assert max(annotated) == most if most < 50 else min(annotated) > 3
+    for most in limits:
+        names = [f"instcolor-fusion--{kind}-{most}--s0" for kind in ("first", "drawn")]
+        annotated, other = (seen.pop(name) for name in names)
+        assert annotated == other
+        one, two = (tables[f"runs/synthetic/{name}/images.csv"] for name in names)
+        assert (one == two) == (most == 50), "of all boxes the same are drawn, of some others than the first"
+        assert "choice: random" in (tmp_path / "runs/synthetic" / names[1] / "config.yaml").read_text()
+        kept = read_boxes(tmp_path / f"boxes/synthetic--drawn-{most}.json")
+        assert min(len(photo.annotations) for photo in kept.photos.values()) > 3
+        assert max(annotated) == most if most < 50 else min(annotated) > 3
     assert seen == {
         "gray--none--s0": [0, 0],
         "random--none--s0": [0, 0],
@@ -292,6 +293,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_rows(
     finished: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

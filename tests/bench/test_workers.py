@@ -1,6 +1,7 @@
 """What a parent makes of processes that die, hang, are stopped or cannot go on; the processes are small programs."""
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -275,3 +276,45 @@ def test_processes_that_do_not_listen_are_ended_together(
     end_all(team)
     assert 0.5 <= time.monotonic() - began < 1.5
     assert all(member.process is None for member in team)
+
+
+LOUD = """
+import os, sys, types
+from dataclasses import dataclass
+from bench import worker
+
+
+@dataclass
+class Effort:
+    pictures: int
+
+
+def do_work(request, portion):
+    portion.begin([request["key"]])
+    print('{"rows": 100}', "x" * 100_000)
+    os.write(1, b'{"failed": "no"}\\n')
+    portion.advance(1)
+    return Effort(1)
+
+
+sys.modules["bench.work"] = types.SimpleNamespace(read_work=dict, do_work=do_work)
+worker.main()
+"""
+
+
+def test_what_a_method_prints_is_no_answer(tmp_path: Path) -> None:
+    """Neither in Python nor below it: answers go where standard output led before the method was loaded."""
+    orders = {"rank": 0, "world": 1, "runs": [{"request": {"key": "a"}, "done": [], "singly": []}]}
+    code, root, errors = [sys.executable, "-c", LOUD], Path(workers.__file__).parent.parent, tmp_path / "errors"
+    pipe = subprocess.PIPE
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(code, stdin=pipe, stdout=pipe, stderr=file, cwd=root, text=True) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps(orders), file=process.stdin, flush=True)
+        answers = [json.loads(line) for line in process.stdout]
+    assert answers == [{"begin": ["a"]}, {"rows": 1}, {"effort": {"pictures": 1}}]
+    assert '{"rows": 100} xxx' in errors.read_text()
+    assert '{"failed": "no"}' in errors.read_text()

@@ -190,6 +190,36 @@ def test_tiny_imagenet_is_read_in_its_layouts(tmp_path: Path, publish: Callable[
         open_standard("tiny-imagenet-v1", tmp_path)
 
 
+def test_tiny_imagenet_trains_on_its_own_training_pictures(
+    tmp_path: Path, publish: Callable[..., Manifest], shared: Path
+) -> None:
+    """Real photos of four classes in the archive's folders: three to train on a class, one to test on."""
+    publish("tiny-imagenet-v1", range(4), list(TINY_LABELS.values()))
+    root = tmp_path / "tiny-imagenet-200"
+    files = iter(sorted((shared / "data/imagenet1000-256").glob("*/*"))[:16])
+    for name, label in TINY_LABELS.items():
+        shrink(next(files), root / "val/images" / f"{name}.JPEG")
+        for number in range(3):
+            shrink(next(files), root / "train" / label / "images" / f"{label}_{number}.JPEG")
+        (root / "train" / label / f"{label}_boxes.txt").write_text(f"{label}_0.JPEG\t0\t0\t62\t62\n")
+    data = StandardDataModule(root, "tiny-imagenet-v1", val_fraction=0.0, protocol="stretch64-v1", eval_batch_size=4)
+    source = data.source("train")
+    assert source is not None
+    assert Counter(source.classes[photo.label] for photo in source.photos) == dict.fromkeys(TINY_LABELS.values(), 3)
+    assert {photo.key.split("/")[-1].split("_")[0] for photo in source.photos} == set(TINY_LABELS.values())
+    (batch,) = data.test_dataloader()
+    assert batch.gray.key == tuple(TINY_LABELS)
+    for name, rgb in zip(batch.gray.key, batch.rgb, strict=True):
+        decoded = np.asarray(Image.open(root / "val/images" / f"{name}.JPEG"))
+        assert np.array_equal(rgb.permute(1, 2, 0), decoded), "64 pixels pass as they are"
+
+
+def shrink(photo: Path, path: Path) -> None:
+    """Write a photo as Tiny ImageNet has it: a JPEG file of 64 x 64 pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(photo).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR).save(path, "JPEG")
+
+
 PLACES = {"a/abbey/gsun_1.jpg": 0, "a/apartment_building/outdoor/gsun_2.jpg": 1}
 
 

@@ -36,12 +36,13 @@ def color_batch(size: int = 32) -> ColorBatch:
 
 def method(**settings: Any) -> EdgeConnectColorizer:
     torch.manual_seed(0)
-    weights = {name: settings.pop(name) for name in ("perceptual_weight", "style_weight") if name in settings}
+    weights: dict[str, Any] = {"perceptual_weight": 0.0, "style_weight": 0.0}
+    weights |= {name: settings.pop(name) for name in weights if name in settings}
     return EdgeConnectColorizer(
         edge_network=EdgeGenerator(width=WIDTH),
         completion_network=CompletionGenerator(2, 2, width=WIDTH),
         edge_objective=EdgeObjective(width=WIDTH),
-        completion_objective=CompletionObjective(width=WIDTH, **{"perceptual_weight": 0, "style_weight": 0} | weights),
+        completion_objective=CompletionObjective(width=WIDTH, **weights),
         **settings,
     )
 
@@ -87,7 +88,7 @@ def test_the_truth_is_the_picture_of_light_and_colour() -> None:
     batch = color_batch()
     task = method().task(batch)
     lab = torch.cat((batch.gray.light, batch.chroma), dim=1).permute(0, 2, 3, 1).numpy()
-    expected = lab2rgb(lab)  # type: ignore[no-untyped-call]
+    expected = lab2rgb(lab)
     np.testing.assert_allclose(task.picture.permute(0, 2, 3, 1).numpy(), expected, atol=1e-4)
     assert torch.equal(task.sketch[:, :1] * 100, batch.gray.light)
     assert bool((task.sketch[:, 2:] == 1).all())

@@ -12,6 +12,8 @@ from datamodules.inpaint_batch import HoledBatch, InpaintBatch
 from lightning_modules.inpainting.biharmonic import BiharmonicInpainter
 from lightning_modules.inpainting.edgeconnect import EdgeConnectInpainter
 from lightning_modules.inpainting.mean_fill import MeanFill
+from lightning_modules.losses.perceptual import PerceptualLoss
+from lightning_modules.losses.style import StyleLoss
 from lightning_modules.networks.edgeconnect import CompletionGenerator, EdgeGenerator
 from lightning_modules.networks.patchgan import PatchDiscriminator
 
@@ -36,8 +38,6 @@ def method(**settings: object) -> EdgeConnectInpainter:
         completion_network=CompletionGenerator(4, 3, WIDTH),
         edge_discriminator=PatchDiscriminator(2, WIDTH),
         completion_discriminator=PatchDiscriminator(3, WIDTH),
-        perceptual_weight=0.0,
-        style_weight=0.0,
         **settings,  # type: ignore[arg-type]
     )
 
@@ -115,6 +115,22 @@ def test_losses_of_pictures_are_the_published_ones() -> None:
     deceived = functional.binary_cross_entropy(fake.sigmoid(), torch.ones_like(fake))
     error = (made - given.rgb / 255).abs().mean() / (16 * 16 / SIDE**2)
     torch.testing.assert_close(built.generator_loss(given, made)["loss"], error + 0.1 * deceived)
+
+
+@pytest.mark.slow
+def test_losses_through_vgg_have_the_published_weights() -> None:
+    built, given = method().eval(), batch()
+    built.phase = "completion"
+    assert built.vgg is None
+    made = built.generate(given).detach()
+    without = built.generator_loss(given, made)["loss"]
+    (features,) = built.pretrained().values()
+    assert isinstance(features, nn.Sequential)
+    truth, hole = given.rgb / 255, given.holed.hole
+    perceptual = PerceptualLoss(features)(made, truth)
+    style = StyleLoss(features)(made * hole, truth * hole)
+    torch.testing.assert_close(built.generator_loss(given, made)["loss"], without + 0.1 * perceptual + 250 * style)
+    assert not any(each.requires_grad for each in features.parameters())
 
 
 def test_without_edges_no_line_reaches_the_picture() -> None:

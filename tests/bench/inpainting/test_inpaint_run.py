@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ import torch
 import yaml
 from PIL import Image
 
+from bench.callbacks import Steps
+from bench.catalog import data_tree, with_settings
 from bench.errors import UsageError
 from bench.inpainting.record import read_inpaint_records
 from bench.inpainting.runner import InpaintOptions, run_inpainting
 from bench.inpainting.suite import InpaintSuite, load_suite
+from bench.inpainting.training import InpaintTraining, train
+from bench.interrupt import Interrupted
+from bench.manifest import load_manifest
 from bench.plan import Places
+from bench.recipe import Recipe, Stage
 from bench.tables import read_table
 from datamodules.inpaint_batch import Filling, HoledBatch
 from lightning_modules.inpainting.mean_fill import MeanFill
@@ -44,7 +51,7 @@ def options(out: Path, **changes: Any) -> InpaintOptions:
 
 
 def rows(out: Path, run: str) -> list[dict[str, Any]]:
-    lines = (out / "runs" / "synthetic" / run / "rows.rank0.jsonl").read_text().splitlines()
+    lines = (out / "inpainting" / "synthetic" / run / "rows.rank0.jsonl").read_text().splitlines()
     return sorted(map(json.loads, lines), key=lambda row: str(row["image"]))
 
 
@@ -62,7 +69,7 @@ def test_a_run_leaves_rows_records_tables_and_a_picture(tmp_path: Path) -> None:
     assert smooth.protocol == "centercrop256-v1@56"
     assert (smooth.images, smooth.failed, smooth.scores["psnr"].n) == (3, 0, 3)
     assert (smooth.scores["psnr"].mean or 0) > (flat.scores["psnr"].mean or 0)
-    table = read_table(tmp_path / "runs/synthetic/mean-fill--fixed--s0/images.csv")
+    table = read_table(tmp_path / "inpainting/synthetic/mean-fill--fixed--s0/images.csv")
     assert [line["status"] for line in table] == ["ok"] * 3
     assert {"leaderboard.md", "leaderboard.csv", "leaderboard.html"} <= {path.name for path in tmp_path.iterdir()}
     with Image.open(tmp_path / "comparison.png") as picture:
@@ -72,7 +79,7 @@ def test_a_run_leaves_rows_records_tables_and_a_picture(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_and_gives_the_same_numbers(tmp_path: Path) -> None:
     suite = InpaintSuite.model_validate({**TINY, "methods": ["mean-fill"]})
     run_inpainting(suite, options(tmp_path))
-    folder = tmp_path / "runs/synthetic/mean-fill--10-20--s0"
+    folder = tmp_path / "inpainting/synthetic/mean-fill--10-20--s0"
     whole, record = rows(tmp_path, folder.name), json.loads((folder / "record.json").read_text())
     lines = (folder / "rows.rank0.jsonl").read_text().splitlines(keepends=True)
     (folder / "rows.rank0.jsonl").write_text(lines[0] + lines[1][:40])
@@ -118,13 +125,44 @@ def test_the_command_says_what_it_would_run_and_what_is_missing(
 ) -> None:
     status, printed, _ = colorbench("inpaint", "--dry-run")
     assert status == 0
-    assert "runs/samples-core/edgeconnect-no-edges--fixed--s0" in printed.splitlines()
-    status, printed, said = colorbench("inpaint", "--dry-run", "--data-root", tmp_path / "none")
+    assert "inpainting/samples-core/edgeconnect-no-edges--fixed--s0" in printed.splitlines()
+    lacking = {**TINY, "dataset": {"id": "folder", "root": "nowhere"}, "masks": "no-masks"}
+    (tmp_path / "lacking.yaml").write_text(yaml.safe_dump(lacking))
+    status, _, said = colorbench("inpaint", tmp_path / "lacking.yaml", "--dry-run")
     assert status == 3
-    assert "--data-root" in said
+    assert "nowhere" in said
+    assert "the folder of masks 'no-masks' is not at" in said
     status, _, said = colorbench("inpaint", "inpainting-v2")
     assert status == 2
     assert "did you mean inpainting-v1" in said
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_ends_as_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(steps=9, learning_rate=1e-3, pretrained=False, model={"uses_edges": True})
+    model = {"width": 0.0625, "perceptual_weight": 0.0, "style_weight": 0.0}
+    recipe = Recipe(id="tiny", train_size=32, batch_size=2, model=model, stages={"edgeconnect-inpainting": stage})
+    suite = InpaintSuite.model_validate({**TINY, "methods": ["edgeconnect-inpainting"]})
+    scenes = with_settings(data_tree("synthetic"), {"size": 48, "train": 5, "val": 1, "test": 2})
+    whole, broken = (
+        InpaintTraining(tmp_path / name, suite.methods[0], suite, recipe, scenes) for name in ("whole", "broken")
+    )
+    expected = load_manifest(train(whole)).networks
+    count = Steps.on_train_batch_end
+
+    def stop(self: Steps, trainer: Any, *rest: Any) -> None:
+        count(self, trainer, *rest)
+        if trainer.global_step == 7:
+            raise Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Steps, "on_train_batch_end", stop)
+        with pytest.raises(Interrupted):
+            train(broken)
+    assert load_manifest(train(broken)).networks == expected
+    assert train(broken) == broken.weights
+    with pytest.raises(UsageError, match="max_steps was None, now 3"):
+        train(replace(broken, max_steps=3))
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ import torch
 
 from bench import catalog
 from bench.build import instantiate
-from bench.catalog import with_settings
 from bench.errors import UsageError
 from bench.formats import to_csv, to_markdown
 from bench.inpainting import suite as suites
@@ -50,9 +49,8 @@ def test_every_card_has_a_model_and_marks_what_is_from_memory() -> None:
 
 @pytest.mark.parametrize("method", suites.cards())
 def test_the_published_size_has_the_authors_parameters(method: str) -> None:
-    tree = with_settings(model_tree(method), {"perceptual_weight": 0.0, "style_weight": 0.0})
     with torch.device("meta"):
-        networks = instantiate(tree, Inpainter).networks()
+        networks = instantiate(model_tree(method), Inpainter).networks()
     assert bool(networks) == suites.cards()[method].trainable
     counts = {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
     blocks, ends = 8 * 2 * 256 * 256 * 9, 2 * 16 * (64 * 128 + 128 * 256)
@@ -138,7 +136,7 @@ def test_only_whole_trained_runs_without_true_lines_are_ranked() -> None:
 def test_buckets_have_tables_of_their_own_and_lie_in_one_long_table(tmp_path: Path) -> None:
     records = [record("a", [20.0, 21.0], holes=holes) for holes in ("fixed", "10-20")]
     for each in records:
-        folder = tmp_path / "runs" / "photos" / f"a--{each.holes}--s0"
+        folder = tmp_path / "inpainting" / "photos" / f"a--{each.holes}--s0"
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(each.to_json())
     tables = leaderboard(tmp_path)
