@@ -60,8 +60,8 @@ class Backbone(nn.Module):
             assert isinstance(first, nn.Conv2d)
             self.chroma = _beside(first)
             first.register_forward_hook(self._add_chroma)
-        for name in self.names:
-            network.get_submodule(self.layout.paths[name]).register_forward_hook(partial(self._keep, name))
+        for name, path in self.layout.paths.items():
+            network.get_submodule(path).register_forward_hook(partial(self._keep, name))
 
     def train(self, mode: bool = True) -> "Backbone":
         """Leave everything as for answering: no statistics are learnt, and nothing is dropped."""
@@ -84,8 +84,8 @@ class Backbone(nn.Module):
         self.method.colorize(gray_batch(lab[:, :1]))
 
     def _keep(self, name: str, _: nn.Module, __: object, answer: Tensor) -> None:
-        """Keep a map when it is first answered; a copy, since what follows may work in place."""
-        if name not in self._maps:
+        """Keep a wanted map when it is first answered; a copy, since what follows may work in place."""
+        if name in self.names and name not in self._maps:
             self._maps[name] = answer.clone()
         if len(self._maps) == len(self.names):
             raise _Reached

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Literal
-from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +18,8 @@ from lightning_modules.networks.output_space import gray_of
 class LarssonColorizer(Colorizer):
     """Predict histograms of hue and chroma of each pixel; colour by the mean hue and the median chroma.
 
-    In training a few pixels of each picture are drawn, and the network answers at these alone. What is drawn in a step,
-    dropout too, hangs on the number of the step and on its pictures, so that a resumed training goes on exactly.
+    In training a few pixels of each picture are drawn, and the network answers at these alone. They come from torch's
+    generator, as dropout does.
 
     Convention:
         The authors' grey is the mean of red, green and blue; here it is the grey that has the given L*, from which all
@@ -85,18 +84,11 @@ class LarssonColorizer(Colorizer):
         return {"loss": whole, "hue": hue, "chroma": chroma}
 
     def places(self, batch: ColorBatch) -> Tensor:
-        """Return row and column of the pixels that a step looks at, (B, samples, 2) int64; validation has its own."""
-        generator = torch.Generator().manual_seed(self._number(batch) if self.training else 0)
+        """Return row and column of the pixels of a step's pixels, (B, samples, 2) int64; validation's never change."""
+        generator = None if self.training else torch.Generator().manual_seed(0)
         size = torch.tensor(batch.gray.light.shape[-2:])
         drawn = torch.rand(len(batch), self.samples, 2, generator=generator)
         return (drawn * size).long().to(batch.gray.light.device)
-
-    def on_train_batch_start(self, batch: ColorBatch, batch_idx: int) -> None:
-        """Let the dropout of a step hang on the step alone."""
-        torch.manual_seed(self._number(batch))
-
-    def _number(self, batch: ColorBatch) -> int:
-        return crc32("\n".join(batch.gray.key).encode()) + self.global_step
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser of all parameters."""

@@ -66,7 +66,8 @@ class LarssonNet(nn.Module):
             bilinearly where they are smaller, and the distributions scaled up.
         """
         height, width = (-(-side // DENSE_STRIDE) for side in gray.shape[-2:])
-        columns = torch.cat([_brought_to(features, (height, width)) for _, features in self.features(gray)], dim=1)
+        layers = [_dense(features, stride)[..., :height, :width] for stride, features in self.features(gray)]
+        columns = torch.cat(layers, dim=1)
         hue, chroma = (logits.permute(0, 3, 1, 2) for logits in self.classify(columns.permute(0, 2, 3, 1)))
         return _shares(hue, gray), _shares(chroma, gray)
 
@@ -79,8 +80,14 @@ class LarssonNet(nn.Module):
 
         Returns:
             Two (B, N, 32) logits.
+
+        Convention:
+            A cell of a layer stands for the middle of the pixels under it, as in `forward`: cell 0 at stride 4 for 1.5.
+
+        Source:
+            `offset_height` and `offset_width` in caffe/README.rst; the released train_vgg16.prototxt leaves them out.
         """
-        columns = [_sampled(features, places / stride) for stride, features in self.features(gray)]
+        columns = [_sampled(features, (places - (stride - 1) / 2) / stride) for stride, features in self.features(gray)]
         return self.classify(torch.cat(columns, dim=-1))
 
     def classify(self, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,11 +115,15 @@ class LarssonNet(nn.Module):
         return functional.relu(self.norms[number](answer) if self.norms else answer)
 
 
-def _brought_to(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return features at another size: means of blocks where it is smaller, bilinearly where it is larger."""
-    if features.shape[-1] > size[1] or features.shape[-2] > size[0]:
-        return functional.adaptive_avg_pool2d(features, size)
-    return functional.interpolate(features, size, mode="bilinear", align_corners=False)
+def _dense(features: Tensor, stride: int) -> Tensor:
+    """Return features at the dense stride: means of blocks where theirs is smaller, bilinearly where it is larger."""
+    if stride < DENSE_STRIDE:
+        return functional.avg_pool2d(features, DENSE_STRIDE // stride, ceil_mode=True)
+    return _enlarged(features, stride // DENSE_STRIDE)
+
+
+def _enlarged(features: Tensor, factor: int) -> Tensor:
+    return functional.interpolate(features, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 def _sampled(features: Tensor, places: Tensor) -> Tensor:
@@ -126,5 +137,5 @@ def _sampled(features: Tensor, places: Tensor) -> Tensor:
 
 
 def _shares(logits: Tensor, gray: Tensor) -> Tensor:
-    shares = logits.float().softmax(dim=1)
-    return functional.interpolate(shares, tuple(gray.shape[-2:]), mode="bilinear", align_corners=False)
+    height, width = gray.shape[-2:]
+    return _enlarged(logits.float().softmax(dim=1), DENSE_STRIDE)[..., :height, :width]

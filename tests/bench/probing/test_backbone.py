@@ -105,6 +105,16 @@ def test_unknown_layer_is_answered_with_those_there_are() -> None:
         Backbone(small("zhang-eccv16"), SIDE, Input.gray, ("conv1", "conv9"))
 
 
+def test_other_layers_can_be_looked_at_later() -> None:
+    backbone = Backbone(small("zhang-eccv16"), SIDE, Input.gray)
+    with torch.no_grad():
+        every = backbone(pictures())
+        backbone.names = (backbone.layout.deepest(),)
+        one = backbone(pictures())
+    assert list(one) == ["conv7"]
+    assert torch.equal(one["conv7"], every["conv7"])
+
+
 def test_nothing_is_changed_by_looking() -> None:
     backbone = Backbone(small("zhang-eccv16"), SIDE, Input.gray).requires_grad_(False).train()
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
