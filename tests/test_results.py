@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.formats import to_csv, to_markdown
+from bench.inpainting.board import leaderboard
+from bench.inpainting.record import read_inpaint_records
 from bench.leaderboard import read_record
 from bench.publish import leaderboards, objections, read_published
 
@@ -32,6 +35,19 @@ def faults(results: Path) -> Iterator[str]:
 
 def test_the_published_results_hold() -> None:
     assert [*faults(ROOT / "results")] == []
+
+
+INPAINTING = sorted(path for path in (ROOT / "results/inpainting").glob("*") if path.is_dir())
+
+
+@pytest.mark.parametrize("folder", INPAINTING, ids=lambda folder: folder.name)
+def test_leaderboards_of_inpainting_follow_from_clean_records(folder: Path) -> None:
+    records = [record for _, record in read_inpaint_records(folder)]
+    assert {record.suite for record in records} == {folder.name}
+    assert not any(record.git_dirty or record.partial for record in records)
+    tables = leaderboard(folder)
+    assert (folder / "leaderboard.md").read_text(encoding="utf-8") == to_markdown(tables)
+    assert (folder / "leaderboard.csv").read_text(encoding="utf-8") == to_csv(tables)
 
 
 def test_an_empty_folder_holds(tmp_path: Path) -> None:
