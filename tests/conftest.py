@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HERE = {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname(), "", None}
 
 os.environ.pop("COLORBENCH_WEIGHTS", None)
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 os.environ |= {"MPLBACKEND": "Agg", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
 
 

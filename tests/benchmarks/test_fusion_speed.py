@@ -1,9 +1,9 @@
 """How fast instance-aware colorization is beside a plain version of the published algorithm, on the same machine.
 
-`uv run pytest tests/benchmarks -m benchmark -s` prints the figures, ratios within one run; equal output is asserted,
-time is not: it hangs on the machine. The plain version takes pictures one by one, pads every map of every instance to
-full size, stacks them and takes the softmax, in the layout that PyTorch begins with. Both do without gradients, which
-the authors' test keeps.
+`uv run pytest tests/benchmarks -m benchmark -n 0 -s` prints the figures, ratios within one run; equal output is
+asserted, time is not: it hangs on the machine. The plain version takes pictures one by one, pads every map of every
+instance to full size, stacks them and takes the softmax, in the layout that PyTorch begins with. Both do without
+gradients, which the authors' test keeps.
 """
 
 import json

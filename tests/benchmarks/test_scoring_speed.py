@@ -1,7 +1,7 @@
 """What scoring costs: beside a loop over cut-outs through scikit-image, and beside the method that is scored.
 
-`uv run pytest tests/benchmarks/test_scoring_speed.py -m benchmark -s` prints the figures, ratios within one run on at
-most two threads; equal scores are asserted, time is not: it hangs on the machine.
+`uv run pytest tests/benchmarks/test_scoring_speed.py -m benchmark -n 0 -s` prints the figures, ratios within one run on
+at most two threads; equal scores are asserted, time is not: it hangs on the machine.
 """
 
 from collections.abc import Callable, Iterator
