@@ -145,7 +145,7 @@ def test_grey_photos_are_no_references(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Image.new("RGB", (40, 40), (90, 90, 90)).save(tmp_path / f"{name}.png")
     method = GuptaColorizer(input_size=64)
-    with pytest.raises(ValueError, match="none of the . photos can be read and has colours"):
+    with pytest.raises(ValueError, match=r"none of the . photos can be read and has colours"):
         method.prepare_training(build_data(data_tree("folder"), root=str(tmp_path)))
 
 
