@@ -116,9 +116,9 @@ class Bucket:
                 self.fail(key, "error-method", f"the filling is {given} instead of floating point {tuple(wanted)}")
             return
         if filling.edges is not None and filling.edges.shape != batch.holed.hole.shape:
-            given, lines = tuple(filling.edges.shape), tuple(batch.holed.hole.shape)
+            shape, lines = tuple(filling.edges.shape), tuple(batch.holed.hole.shape)
             for key in batch.key:
-                self.fail(key, "error-method", f"the lines are {given} instead of {lines}")
+                self.fail(key, "error-method", f"the lines are {shape} instead of {lines}")
             return
         rgb, edges = filling.rgb.float().cpu(), None if filling.edges is None else filling.edges.float().cpu()
         filled = fill_hole(batch.rgb, rgb, batch.holed.hole)

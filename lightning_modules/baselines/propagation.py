@@ -36,7 +36,7 @@ def neighbour_weights(gray: Floats) -> sparse.csr_matrix:
     Source:
         Levin, Lischinski, Weiss 2004, equation 2; the constants are those of the authors' Matlab code.
     """
-    own = _windows(np.arange(gray.size).reshape(gray.shape), -1)
+    own = _windows(np.arange(gray.size).reshape(gray.shape), -1).astype(np.int64)
     greys = _windows(gray, np.nan)
     squared = (greys - gray) ** 2
     variance = np.nanvar(np.concatenate([greys, gray[None]]), axis=0)
