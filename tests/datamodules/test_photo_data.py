@@ -308,7 +308,7 @@ def test_broken_training_photos_are_replaced(root: Path) -> None:
 
 
 def test_what_cannot_be_served_is_said(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no protocol 'stretch-v1'; did you mean 'stretch256-v1'"):
+    with pytest.raises(ValueError, match="there is no protocol 'stretch-v1'; did you mean 'stretch64-v1'"):
         CocoDataModule(root, protocol="stretch-v1")
     with pytest.raises(ValueError, match="native-v1 keeps the sizes of photos: give a train_size"):
         CocoDataModule(root, protocol="native-v1").train_dataloader()
