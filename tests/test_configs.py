@@ -119,7 +119,7 @@ def test_loss_reaches_what_is_trained(method: str) -> None:
     built.inherit(frozenset())
     parts: Mapping[str, Tensor] = built.loss(batch())
     assert all(part.ndim == 0 and bool(part.isfinite()) for part in parts.values())
-    parts["loss"].backward()  # type: ignore[no-untyped-call]
+    parts["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert any(each.grad is not None and bool(each.grad.any()) for each in parameters(built) if each.requires_grad)
 
 

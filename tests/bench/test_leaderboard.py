@@ -243,7 +243,7 @@ def test_text_is_made_harmless() -> None:
 
 def printed(folder: Path, *, sort: str | None = None, levels: Sequence[Level] = LEVELS, **options: object) -> str:
     file = io.StringIO()
-    console = Console(file=file, highlight=False, **options)  # type: ignore[arg-type]
+    console = Console(file=file, highlight=False, **options)  # type: ignore[arg-type]  # settings as a mapping
     print_leaderboards([folder], levels=levels, sort=sort, console=console)
     return file.getvalue()
 

@@ -45,7 +45,7 @@ def photos(first: int, count: int = 2, size: int = TILE) -> ColorBatch:
 
 
 def loader(*batches: ColorBatch) -> Any:
-    return DataLoader(list(batches), batch_size=None)  # type: ignore[arg-type]
+    return DataLoader(list(batches), batch_size=None)  # type: ignore[arg-type]  # wider than its type
 
 
 def fit(

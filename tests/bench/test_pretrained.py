@@ -128,7 +128,7 @@ def test_a_method_is_trained_from_the_file_and_goes_on_without_it(
     recipe = Recipe(id="tiny", train_size=32, batch_size=2, stages={"dahl-2016": STAGE})
     first = TrainingOptions(tmp_path / "first", SCENES, recipe, loggers=("none",))
     folder = train("dahl-2016", first)
-    assert list(load_manifest(folder).training["dahl-2016"]["begun_from"]) == [FILES["vgg16"]]  # type: ignore[arg-type]
+    assert list(load_manifest(folder).training["dahl-2016"]["begun_from"]) == [FILES["vgg16"]]  # type: ignore[arg-type]  # wider than its type
     saved = load_file(folder / "network.safetensors")
     trunk = {key.removeprefix("trunk."): tensor for key, tensor in saved.items() if key.startswith("trunk.")}
     assert len(trunk) == 20

@@ -131,7 +131,7 @@ def test_a_row_that_is_confirmed_in_part_is_one_line_that_says_so(tmp_path: Path
         "classification_top1 verified by another project's document that quotes the table; the others not verified"
         in text
     )
-    rows = csv.DictReader(io.StringIO(render([tmp_path], "csv", **given)))  # type: ignore[arg-type]
+    rows = csv.DictReader(io.StringIO(render([tmp_path], "csv", **given)))  # type: ignore[arg-type]  # settings as a mapping
     assert {row["verified"] for row in rows if row["method"] == "gray"} == {"false"}
     shaky = {"source": "a", "dataset": "b", "protocol": "c", "scores": {"psnr": 1.0, "ssim": 0.5}}
     for wrong in ({"verified_scores": ("psnr",)}, {"verified_by": "d", "verified_scores": ("fid",)}):
@@ -186,7 +186,7 @@ def test_csv_and_json_name_source_and_doubt(out: Path) -> None:
         *("false", "27.777"),
         *[""] * 5,
     ]
-    objects = json.loads(render([out], "json", **given))  # type: ignore[arg-type]
+    objects = json.loads(render([out], "json", **given))  # type: ignore[arg-type]  # settings as a mapping
     from_csv, from_json = pd.read_csv(io.StringIO(text)), pd.DataFrame(objects)
     from_csv["verified"] = from_csv["verified"].map({True: True, False: False})
     pd.testing.assert_frame_equal(from_csv, from_json.astype(from_csv.dtypes), check_exact=True)

@@ -152,12 +152,12 @@ def test_scores_are_those_of_scikit_image(folders: Path) -> None:
 
 def noise_ratio(truth: NDArray[np.uint8], ours: NDArray[np.uint8]) -> float:
     """Return scikit-image's PSNR."""
-    return float(peak_signal_noise_ratio(truth, ours))  # type: ignore[no-untyped-call]
+    return float(peak_signal_noise_ratio(truth, ours))  # type: ignore[no-untyped-call]  # it is untyped there
 
 
 def similarity(truth: NDArray[np.uint8], ours: NDArray[np.uint8]) -> float:
     """Return scikit-image's SSIM with windows that lie inside only."""
-    _, values = structural_similarity(  # type: ignore[no-untyped-call]
+    _, values = structural_similarity(  # type: ignore[no-untyped-call]  # it is untyped there
         truth, ours, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
     )
     return float(values[5:-5, 5:-5].mean())

@@ -50,7 +50,7 @@ def test_half_precision_gives_full_precision_chroma(method: str) -> None:
     torch.manual_seed(0)
     model = build_method(with_settings(model_tree(method), SMALL)).eval()
     batch = random_batch(1, 3 if model.uses_boxes else 0, model.crop_size if model.uses_boxes else None)
-    rgb = torch.from_numpy(data.astronaut()[::2, ::2])  # type: ignore[no-untyped-call] # skimage's samples have none
+    rgb = torch.from_numpy(data.astronaut()[::2, ::2])  # type: ignore[no-untyped-call]  # skimage's samples have none
     photo = rgb_to_lab(rgb.permute(2, 0, 1)[None] / 255)[:, :1]
     batch = replace(batch, light=photo.float())
     with torch.inference_mode():

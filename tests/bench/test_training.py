@@ -289,10 +289,10 @@ def test_weights_that_differ_between_processes_stop(monkeypatch: pytest.MonkeyPa
     check, network = SameOnAllProcesses(), torch.nn.Linear(1, 1)
     with monkeypatch.context() as patch:
         patch.setattr(callbacks, "gathered", lambda value: [value, value])
-        check.on_train_end(trainer, network)  # type: ignore[arg-type]
+        check.on_train_end(trainer, network)  # type: ignore[arg-type]  # wider than its type
         patch.setattr(callbacks, "gathered", lambda value: [value, "another"])
         with pytest.raises(CommandError, match="weights differ between processes after step 1: nothing is saved"):
-            check.on_train_end(trainer, network)  # type: ignore[arg-type]
+            check.on_train_end(trainer, network)  # type: ignore[arg-type]  # wider than its type
 
 
 @pytest.mark.parametrize(("photos", "batch", "processes", "batches"), [(80, 4, 2, 10), (81, 4, 2, 10), (3, 4, 1, 1)])

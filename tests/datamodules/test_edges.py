@@ -11,12 +11,12 @@ from datamodules.edges import SIGMA, canny, canny_edges
 
 
 def photo() -> NDArray[np.float64]:
-    picture = Image.fromarray(data.camera()).resize((64, 64), Image.Resampling.BOX)  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(data.camera()).resize((64, 64), Image.Resampling.BOX)  # type: ignore[no-untyped-call]  # it is untyped there
     return np.asarray(picture) / 255
 
 
 def reference(gray: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
-    edges: NDArray[np.bool_] = feature.canny(gray, sigma=sigma)  # type: ignore[no-untyped-call]
+    edges: NDArray[np.bool_] = feature.canny(gray, sigma=sigma)  # type: ignore[no-untyped-call]  # it is untyped there
     return edges
 
 

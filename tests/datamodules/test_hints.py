@@ -22,7 +22,7 @@ def draw(hinting: Hinting, size: tuple[int, int], seed: int = 0) -> Tensor:
 
 def scenes(**settings: object) -> SyntheticDataModule:
     fields = {"train": 6, "val": 2, "test": 6, "size": 64, "train_size": 32, "batch_size": 2, **settings}
-    return SyntheticDataModule(**fields)  # type: ignore[arg-type]
+    return SyntheticDataModule(**fields)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def guides(batches: Iterator[ColorBatch]) -> dict[str, Tensor]:
@@ -171,4 +171,4 @@ def test_training_draws_anew_each_epoch_and_the_same_again(cache: bool) -> None:
     first, second, again, and_again = epochs
     assert (first, second) == (again, and_again)
     assert any(first[key] != second[key] for key in first)
-    assert guides(iter(scenes(hint_stop=0.125).val_dataloader()))  # type: ignore[arg-type]
+    assert guides(iter(scenes(hint_stop=0.125).val_dataloader()))  # type: ignore[arg-type]  # wider than its type

@@ -85,7 +85,7 @@ def test_mixes_draw_all_of_their_kinds(mix: str) -> None:
     random = chance(0)
     kinds = set()
     for _ in range(60):
-        hole = HoleDrawing(mix).draw(32, random)  # type: ignore[arg-type]
+        hole = HoleDrawing(mix).draw(32, random)  # type: ignore[arg-type]  # wider than its type
         lines, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
         filled = hole.sum() == (np.ptp(lines) + 1) * (np.ptp(columns) + 1)
         if filled and hole.mean() == 0.5 and len(lines) == 32 and len(columns) == 16:
@@ -118,7 +118,7 @@ def test_external_masks_are_cropped_resized_and_sorted_by_share(tmp_path: Path) 
 
 def scenes(**changes: object) -> InpaintDataModule:
     photos = SyntheticDataModule(size=48, train=4, val=2, test=3, train_size=32, batch_size=2)
-    return InpaintDataModule(photos, side=48, **changes)  # type: ignore[arg-type]
+    return InpaintDataModule(photos, side=48, **changes)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def test_evaluation_holes_hang_on_seed_bucket_and_name_alone() -> None:

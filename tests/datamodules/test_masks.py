@@ -44,7 +44,7 @@ def test_polygons_cover_what_skimage_draws() -> None:
         x, y = 60 + 45 * np.cos(angles), 50 + 40 * np.sin(angles)
         flat = np.stack([x, y], 1).ravel().tolist()
         found = segmentation_to_mask([flat], (100, 120))
-        wanted = polygon2mask((100, 120), np.stack([y, x], 1) - 0.5)  # type: ignore[no-untyped-call]
+        wanted = polygon2mask((100, 120), np.stack([y, x], 1) - 0.5)  # type: ignore[no-untyped-call]  # it is untyped there
         length = np.hypot(np.diff(x, append=x[0]), np.diff(y, append=y[0])).sum()
         assert (found != wanted).sum() < length
         assert abs(int(found.sum()) - int(wanted.sum())) < length / 2

@@ -176,7 +176,7 @@ def test_digest_follows_every_argument(source: SyntheticSource) -> None:
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"synthetic has no split|wanted are"):
-        SyntheticSource(**arguments)  # type: ignore[arg-type]
+        SyntheticSource(**arguments)  # type: ignore[arg-type]  # settings as a mapping
 
 
 @pytest.mark.parametrize("key", ["val-00000", "test-00012", "test-x", "nothing"])

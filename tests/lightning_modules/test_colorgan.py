@@ -197,13 +197,13 @@ def test_gray_pictures_teach_nothing() -> None:
     made = method.generate(given)
     losses = [method.discriminator_loss(given, made)["loss"], method.generator_loss(given, made)["loss"]]
     assert [each.item() for each in losses] == [0, 0]
-    sum(losses).backward()  # type: ignore[union-attr]
+    sum(losses).backward()  # type: ignore[union-attr]  # the sum of tensors is one
     assert all(each.grad is not None and not each.grad.any() for each in method.parameters())
 
 
 def test_neither_side_teaches_through_the_other() -> None:
     method, given = colorizer().train(), batch()
-    method.discriminator_loss(given, method.generate(given))["loss"].backward()  # type: ignore[no-untyped-call]
+    method.discriminator_loss(given, method.generate(given))["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert all(each.grad is None for each in method.generator.parameters())
     assert all(each.grad is not None for each in method.discriminator.parameters())
 

@@ -25,7 +25,7 @@ ENDS = (64, 128, 256, 512)
 
 def network(**settings: object) -> DahlNet:
     torch.manual_seed(0)
-    return DahlNet(width=1 / 16, **settings)  # type: ignore[arg-type]
+    return DahlNet(width=1 / 16, **settings)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def color_batch(side: int = 32) -> ColorBatch:
@@ -63,7 +63,7 @@ def test_features_are_those_of_torchvision_on_a_gray_picture() -> None:
 
 def test_the_vgg_stays_as_it_was_loaded() -> None:
     method = DahlColorizer(network=network(), optimizer="adam")
-    method.loss(color_batch())["loss"].backward()  # type: ignore[no-untyped-call]
+    method.loss(color_batch())["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert not any(each.requires_grad for each in method.network.trunk.parameters())
     assert all(bool(each.grad.any()) for each in method.network.color4.parameters() if each.grad is not None)
     trained = {id(each) for group in method.configure_optimizers().param_groups for each in group["params"]}

@@ -186,7 +186,7 @@ def test_mask_rcnn_names_what_does_not_fit(v2_file: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("wrong", [{"score_threshold": 1.5}, {"max_boxes": 0}])
 def test_settings_out_of_range_are_refused_before_the_file_is_read(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        MaskRcnnDetector("absent.pth", **wrong)  # type: ignore[arg-type]
+        MaskRcnnDetector("absent.pth", **wrong)  # type: ignore[arg-type]  # settings as a mapping
 
 
 class _Payload:

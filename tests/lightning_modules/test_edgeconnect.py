@@ -70,7 +70,7 @@ def test_true_lines_are_those_of_light_and_of_colour() -> None:
     batch = color_batch()
     task = method().task(batch)
     lab = torch.cat((batch.gray.light, batch.chroma), dim=1)[0].double().numpy() / 100
-    found = [feature.canny(plane, sigma=2) for plane in lab]  # type: ignore[no-untyped-call]
+    found = [feature.canny(plane, sigma=2) for plane in lab]  # type: ignore[no-untyped-call]  # it is untyped there
     assert np.array_equal(task.edges[0, 0].numpy().astype(bool), np.logical_or.reduce(found))
     assert np.array_equal(task.sketch[0, 1].numpy().astype(bool), found[0])
     assert found[0][:16, :16].any()
@@ -98,7 +98,7 @@ def test_the_truth_is_the_picture_of_light_and_colour() -> None:
 def test_each_phase_teaches_its_generators(phase: Phase, taught: set[int]) -> None:
     model = method()
     model.phase = phase
-    model.loss(color_batch())["loss"].backward()  # type: ignore[no-untyped-call]
+    model.loss(color_batch())["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     networks = model.edge_network, model.completion_network
     reached = {place for place, each in enumerate(networks) if any(one.grad is not None for one in each.parameters())}
     assert reached == taught
@@ -108,7 +108,7 @@ def test_each_phase_teaches_its_generators(phase: Phase, taught: set[int]) -> No
 def test_the_edge_discriminator_learns_in_the_first_phase_alone(phase: Phase, judge: int) -> None:
     model, batch = method(), color_batch()
     model.phase = phase
-    model.discriminator_loss(batch, model.generate(batch))["loss"].backward()  # type: ignore[no-untyped-call]
+    model.discriminator_loss(batch, model.generate(batch))["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     learned = [any(one.grad is not None for one in each.parameters()) for each in model.discriminators().values()]
     assert learned == [judge == 0, judge == 1]
     assert not any(one.grad is not None for part in model.networks().values() for one in part.parameters())
@@ -174,7 +174,7 @@ def test_colours_follow_from_the_lines_that_were_drawn() -> None:
         before = model(batch.gray)
         last = model.edge_network.decoder[-1]
         assert isinstance(last, torch.nn.Conv2d)
-        torch.nn.init.constant_(last.bias, 9.0)  # type: ignore[arg-type]
+        torch.nn.init.constant_(last.bias, 9.0)  # type: ignore[arg-type]  # wider than its type
         after = model(batch.gray)
         flat = model(replace(batch.gray, light=torch.full_like(batch.gray.light, 50.0)))
     assert before.shape == (2, 2, 32, 32)

@@ -74,7 +74,7 @@ def test_means_are_those_of_a_loop() -> None:
 def test_gabor_filters_are_those_of_scikit_image() -> None:
     gray = photo(96)
     spread = dict.fromkeys(("sigma_x", "sigma_y"), 3 / (2 * np.pi * 0.2))
-    real, imaginary = gabor(gray - gray.mean(), 0.2, theta=np.pi / 4, **spread)  # type: ignore[no-untyped-call]
+    real, imaginary = gabor(gray - gray.mean(), 0.2, theta=np.pi / 4, **spread)  # type: ignore[no-untyped-call]  # it is untyped there
     wanted = np.hypot(real, imaginary)[24:-24, 24:-24]
     found = gabor_answers(gray)[2 * 8 + 2][24:-24, 24:-24]
     assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99

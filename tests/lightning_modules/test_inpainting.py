@@ -37,7 +37,7 @@ def method(**settings: object) -> EdgeConnectInpainter:
         completion_network=CompletionGenerator(4, 3, WIDTH),
         edge_objective=EdgeObjective(width=WIDTH),
         completion_objective=CompletionObjective(perceptual_weight=0, style_weight=0, width=WIDTH),
-        **settings,  # type: ignore[arg-type]
+        **settings,  # type: ignore[arg-type]  # settings as a mapping
     )
 
 
@@ -76,13 +76,13 @@ def test_each_phase_trains_its_own_networks(phase: Phase, joint: bool) -> None:
     built, given = method(joint=joint), batch()
     built.phase = phase
     made = built.generate(given)
-    built.discriminator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]
+    built.discriminator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert not any(map(reached, built.networks().values()))
     judges = built.discriminators()
     assert (reached(judges["edges"]), reached(judges["completion"])) == (phase == "edges", phase != "edges")
     for judge in judges.values():
         judge.requires_grad_(False)
-    built.generator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]
+    built.generator_loss(given, made)["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert reached(built.edge_network) == (phase == "edges" or (phase == "both" and joint))
     assert reached(built.completion_network) == (phase != "edges")
 

@@ -53,11 +53,11 @@ RELEASED_BYTES = 588_203_256
 
 def network(**settings: object) -> LarssonNet:
     torch.manual_seed(0)
-    return LarssonNet(width=1 / 16, **settings)  # type: ignore[arg-type]
+    return LarssonNet(width=1 / 16, **settings)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def colorizer(**settings: object) -> LarssonColorizer:
-    return LarssonColorizer(network=network(), samples=16, **settings)  # type: ignore[arg-type]
+    return LarssonColorizer(network=network(), samples=16, **settings)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def color_batch(side: int = 32) -> ColorBatch:

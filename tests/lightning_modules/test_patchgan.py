@@ -88,7 +88,7 @@ def expected(kind: str, label: float) -> tuple[float, float, float]:
     ("kind", "label"), [("nsgan", 1.0), ("nsgan", 0.9), ("lsgan", 1.0), ("lsgan", 0.9), ("hinge", 1.0)]
 )
 def test_losses_are_their_formulas(kind: str, label: float) -> None:
-    loss = AdversarialLoss(kind, label)  # type: ignore[arg-type]
+    loss = AdversarialLoss(kind, label)  # type: ignore[arg-type]  # wider than its type
     real, fake = logits()
     found = (*loss.discriminator(real, fake), loss.generator(fake))
     assert [each.item() for each in found] == pytest.approx(expected(kind, label), rel=1e-5)
@@ -105,7 +105,7 @@ def test_pictures_count_by_their_shares() -> None:
 @pytest.mark.parametrize(("kind", "label", "words"), [("gan", 1.0, "nsgan, lsgan, hinge"), ("hinge", 0.9, "no labels")])
 def test_a_loss_that_there_is_not(kind: str, label: float, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        AdversarialLoss(kind, label)  # type: ignore[arg-type]
+        AdversarialLoss(kind, label)  # type: ignore[arg-type]  # wider than its type
 
 
 def test_features_are_matched_map_by_map() -> None:
@@ -116,6 +116,6 @@ def test_features_are_matched_map_by_map() -> None:
     truth, made = ([torch.tensor(each, requires_grad=True) for each in maps] for maps in (real, fake))
     loss = feature_matching_loss(truth, made)
     assert loss.item() == pytest.approx(mean, rel=1e-5)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # it is untyped there
     assert all(each.grad is None for each in truth)
     assert all(each.grad is not None for each in made)

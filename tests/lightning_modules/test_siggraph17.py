@@ -43,7 +43,7 @@ def batch(*gray: int, size: int = 24) -> ColorBatch:
 def gradients(method: Siggraph17Colorizer, part: str) -> set[str]:
     """Return the layers that a part of the loss reaches."""
     method.zero_grad()
-    method.loss(batch())[part].backward()  # type: ignore[no-untyped-call]
+    method.loss(batch())[part].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     named = method.network.named_parameters()
     return {name.split(".")[0] for name, each in named if each.grad is not None and bool(each.grad.any())}
 
@@ -91,7 +91,7 @@ def test_phases_need_an_end() -> None:
 def test_every_parameter_takes_part(classifying: bool, gray: tuple[int, ...]) -> None:
     method = build()
     method.classifying = classifying
-    method.loss(batch(*gray))["loss"].backward()  # type: ignore[no-untyped-call]
+    method.loss(batch(*gray))["loss"].backward()  # type: ignore[no-untyped-call]  # it is untyped there
     waiting = [name for name, each in method.named_parameters() if each.requires_grad and each.grad is None]
     assert waiting == []
 

@@ -53,7 +53,7 @@ class NoiseData(PhotoDataModule):
 
 def method(**settings: object) -> ZhangColorizer:
     torch.manual_seed(0)
-    return ZhangColorizer(network=Eccv16Net(width=1 / 16), **settings)  # type: ignore[arg-type]
+    return ZhangColorizer(network=Eccv16Net(width=1 / 16), **settings)  # type: ignore[arg-type]  # settings as a mapping
 
 
 def regression(**settings: object) -> ZhangRegression:
